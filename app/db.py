@@ -49,7 +49,7 @@ _UNAVAILABLE_ERRORS: Final = (
 _SERVER_SETTINGS = {"application_name": "crivo", "timezone": "UTC"}
 
 # The newest migration that this code needs. It keeps working with later ones.
-SCHEMA_REVISION = "0032"
+SCHEMA_REVISION = "0033"
 
 
 class DatabaseRefuses(CrivoError):

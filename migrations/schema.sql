@@ -19,6 +19,10 @@
 --   dead_letters               events that a pipe could not forward, with the reason
 --   disabled_callback_urls     URLs whose receivers have answered that they are gone
 --   executions                 executions: what was accepted, how it runs, how it ended
+--   export_errors              rows that an attempt could not export, and went on without
+--   export_files               files that an attempt of a task has written; those published are its result
+--   export_tasks               the tasks of an export, each a lease of a worker
+--   exports                    a snapshot of a dataset as deduplicated, partitioned Parquet files
 --   idempotency_keys           keys of requests, and what each request created
 --   installation               one row: the id that tells this installation's blobs from another's
 --   payloads                   inputs, params, results and logs, or where they are in the blob store
@@ -69,6 +73,8 @@
 --   count_dataset_bytes        Count the bytes of datasets' parts in tenant_usage
 --   count_dataset_bytes_v2     Count the bytes of datasets' parts in tenant_usage
 --   count_dead_letters         Count dead letters by pipe, kind and state, and their bytes in tenant_usage
+--   count_export_errors        Count the bytes of rows that exports could not take in tenant_usage, as stored
+--   count_export_files         Count the bytes of files that exports keep here in tenant_usage, as stored
 --   count_pipe_inbox_v1        Count the events that wait in the inboxes of pipes in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
 --   count_run_bytes            Count the bytes that runs have staged as output in tenant_usage, as those of datasets' parts
@@ -214,6 +220,12 @@ CREATE FUNCTION count_dataset_bytes_v2() RETURNS trigger
 
 CREATE FUNCTION count_dead_letters() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_dead_letters.sql
+
+CREATE FUNCTION count_export_errors() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/count_export_errors.sql
+
+CREATE FUNCTION count_export_files() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/count_export_files.sql
 
 CREATE FUNCTION count_pipe_inbox_v1() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_pipe_inbox_v1.sql
@@ -474,7 +486,7 @@ CREATE TABLE callbacks (
     CONSTRAINT callbacks_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT callbacks_check CHECK (((status = 'pending'::text) = (next_attempt_at IS NOT NULL))),
     CONSTRAINT callbacks_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text, 'disabled'::text]))),
-    CONSTRAINT callbacks_subject_check CHECK ((subject = ANY (ARRAY['execution'::text, 'batch'::text, 'run'::text]))),
+    CONSTRAINT callbacks_subject_check CHECK ((subject = ANY (ARRAY['execution'::text, 'batch'::text, 'run'::text, 'export'::text]))),
     CONSTRAINT callbacks_tries_check CHECK ((tries >= 0)),
     CONSTRAINT callbacks_unrecorded_check CHECK ((unrecorded >= 0))
 );
@@ -858,6 +870,146 @@ COMMENT ON COLUMN executions.callback_url IS 'receives a callback when the execu
 COMMENT ON COLUMN executions.batch_line IS 'line of the upload that is its input, from 1';
 
 COMMENT ON COLUMN executions.run_id IS 'the run that it is a part of';
+
+CREATE TABLE export_errors (
+    export_id uuid NOT NULL,
+    lease_token bigint NOT NULL,
+    number integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    path text NOT NULL,
+    line bigint NOT NULL,
+    error bytea NOT NULL,
+    record bytea NOT NULL,
+    CONSTRAINT export_errors_line_check CHECK ((line > 0)),
+    CONSTRAINT export_errors_number_check CHECK ((number > 0))
+);
+
+CREATE TABLE export_files (
+    export_id uuid NOT NULL,
+    lease_token bigint NOT NULL,
+    number integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    stage text NOT NULL,
+    bucket integer,
+    partition bytea NOT NULL,
+    name text NOT NULL,
+    blob_key text,
+    rows bigint NOT NULL,
+    bytes bigint NOT NULL,
+    sha256 bytea NOT NULL,
+    published boolean DEFAULT false NOT NULL,
+    CONSTRAINT export_files_number_check CHECK ((number > 0)),
+    CONSTRAINT export_files_sha256_check CHECK ((octet_length(sha256) = 32)),
+    CONSTRAINT export_files_stage_check CHECK ((stage = ANY (ARRAY['whole'::text, 'map'::text, 'bucket'::text, 'write'::text, 'base'::text])))
+);
+
+COMMENT ON COLUMN export_files.stage IS 'what has written it; base: a file of the continued export that stays';
+
+COMMENT ON COLUMN export_files.partition IS 'values of the partition as a JSON array of texts and nulls';
+
+COMMENT ON COLUMN export_files.name IS 'the path below the destination, with Hive''s folders';
+
+COMMENT ON COLUMN export_files.blob_key IS 'where its bytes are here; NULL: only at the destination';
+
+CREATE TABLE export_tasks (
+    export_id uuid NOT NULL,
+    stage text NOT NULL,
+    number integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    input bytea DEFAULT '\x7b7d'::bytea NOT NULL,
+    raw_bytes bigint DEFAULT 0 NOT NULL,
+    raw_bytes_done bigint DEFAULT 0 NOT NULL,
+    attempts smallint DEFAULT 0 NOT NULL,
+    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    worker_id uuid,
+    lease_token bigint,
+    lease_expires_at timestamp with time zone,
+    done_token bigint,
+    finished_at timestamp with time zone,
+    CONSTRAINT export_tasks_check CHECK ((num_nulls(worker_id, lease_token, lease_expires_at) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT export_tasks_check1 CHECK (((done_token IS NULL) = (finished_at IS NULL))),
+    CONSTRAINT export_tasks_number_check CHECK ((number > 0)),
+    CONSTRAINT export_tasks_stage_check CHECK ((stage = ANY (ARRAY['script'::text, 'whole'::text, 'map'::text, 'bucket'::text, 'write'::text, 'publish'::text])))
+)
+WITH (fillfactor='50');
+
+COMMENT ON COLUMN export_tasks.input IS 'what it reads, as JSON: parts of the dataset, a bucket or partitions';
+
+COMMENT ON COLUMN export_tasks.done_token IS 'the attempt that counts; NULL until its outcome is recorded';
+
+CREATE TABLE exports (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    dataset_id uuid NOT NULL,
+    dataset text NOT NULL,
+    snapshot integer NOT NULL,
+    since integer,
+    base_id uuid,
+    request bytea NOT NULL,
+    plan bytea NOT NULL,
+    plan_sha256 bytea NOT NULL,
+    destination text,
+    script_id uuid,
+    script_version integer,
+    run_id uuid,
+    labels jsonb DEFAULT '{}'::jsonb NOT NULL,
+    callback_url text,
+    request_id text,
+    traceparent text,
+    input_sha256 bytea NOT NULL,
+    output_sha256 bytea,
+    engine text,
+    status text DEFAULT 'queued'::text NOT NULL,
+    stage text NOT NULL,
+    tasks integer DEFAULT 0 NOT NULL,
+    tasks_done integer DEFAULT 0 NOT NULL,
+    raw_bytes bigint NOT NULL,
+    raw_bytes_done bigint DEFAULT 0 NOT NULL,
+    rows_in bigint DEFAULT 0 NOT NULL,
+    duplicates bigint DEFAULT 0 NOT NULL,
+    rows_failed bigint DEFAULT 0 NOT NULL,
+    rows_out bigint,
+    files integer,
+    bytes bigint,
+    columns bytea,
+    cpu_ms double precision DEFAULT 0 NOT NULL,
+    peak_memory_bytes bigint,
+    error bytea,
+    created_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT exports_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
+    CONSTRAINT exports_check CHECK (((status = 'failed'::text) = (error IS NOT NULL))),
+    CONSTRAINT exports_check1 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT exports_check2 CHECK (((since IS NULL) = (base_id IS NULL))),
+    CONSTRAINT exports_check3 CHECK ((num_nulls(script_id, script_version) = ANY (ARRAY[0, 2]))),
+    CONSTRAINT exports_input_sha256_check CHECK ((octet_length(input_sha256) = 32)),
+    CONSTRAINT exports_labels_check CHECK ((jsonb_typeof(labels) = 'object'::text)),
+    CONSTRAINT exports_output_sha256_check CHECK ((octet_length(output_sha256) = 32)),
+    CONSTRAINT exports_plan_sha256_check CHECK ((octet_length(plan_sha256) = 32)),
+    CONSTRAINT exports_request_id_check CHECK (((length(request_id) >= 1) AND (length(request_id) <= 128))),
+    CONSTRAINT exports_since_check CHECK ((since > 0)),
+    CONSTRAINT exports_stage_check CHECK ((stage = ANY (ARRAY['script'::text, 'whole'::text, 'map'::text, 'bucket'::text, 'write'::text, 'publish'::text]))),
+    CONSTRAINT exports_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT exports_tasks_check CHECK ((tasks >= 0)),
+    CONSTRAINT exports_tasks_done_check CHECK ((tasks_done >= 0)),
+    CONSTRAINT exports_traceparent_check CHECK ((octet_length(traceparent) = 55))
+)
+WITH (fillfactor='50');
+
+COMMENT ON COLUMN exports.base_id IS 'the export that it continues, of the snapshot `since`';
+
+COMMENT ON COLUMN exports.request IS 'what was asked for, as ASCII JSON';
+
+COMMENT ON COLUMN exports.plan IS 'what is done to rows, as JSON of app/exports/plan/model.py';
+
+COMMENT ON COLUMN exports.plan_sha256 IS 'of the plan and the destination: only equal ones can be continued';
+
+COMMENT ON COLUMN exports.run_id IS 'the run whose output is exported, where a script stands before';
+
+COMMENT ON COLUMN exports.columns IS 'the columns as written, as JSON';
+
+COMMENT ON COLUMN exports.error IS 'ASCII JSON, as of executions';
 
 CREATE TABLE idempotency_keys (
     tenant_id uuid NOT NULL,
@@ -1569,6 +1721,18 @@ ALTER TABLE ONLY disabled_callback_urls
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY export_errors
+    ADD CONSTRAINT export_errors_pkey PRIMARY KEY (export_id, lease_token, number);
+
+ALTER TABLE ONLY export_files
+    ADD CONSTRAINT export_files_pkey PRIMARY KEY (export_id, lease_token, number);
+
+ALTER TABLE ONLY export_tasks
+    ADD CONSTRAINT export_tasks_pkey PRIMARY KEY (export_id, stage, number);
+
+ALTER TABLE ONLY exports
+    ADD CONSTRAINT exports_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key);
 
@@ -1749,6 +1913,20 @@ CREATE INDEX executions_script_idx ON executions USING btree (tenant_id, script_
 
 CREATE INDEX executions_status_idx ON executions USING btree (tenant_id, status, id DESC);
 
+CREATE INDEX export_files_blob_idx ON export_files USING btree (blob_key) WHERE (blob_key IS NOT NULL);
+
+CREATE INDEX export_files_name_idx ON export_files USING btree (export_id, name) WHERE published;
+
+CREATE INDEX export_tasks_due_idx ON export_tasks USING btree (due_at) WHERE (done_token IS NULL);
+
+CREATE INDEX exports_active_idx ON exports USING btree (tenant_id, dataset_id) WHERE (finished_at IS NULL);
+
+CREATE INDEX exports_base_idx ON exports USING btree (tenant_id, dataset_id, snapshot, id DESC) WHERE (status = 'succeeded'::text);
+
+CREATE INDEX exports_finished_idx ON exports USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
+
+CREATE INDEX exports_page_idx ON exports USING btree (tenant_id, id DESC);
+
 CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expires_at);
 
 CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);
@@ -1846,6 +2024,18 @@ CREATE TRIGGER executions_update_counts AFTER UPDATE ON executions REFERENCING O
 CREATE TRIGGER executions_update_counts_batch_items AFTER UPDATE ON executions REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_batch_items();
 
 CREATE TRIGGER executions_update_queues AFTER UPDATE OF status, priority ON executions FOR EACH ROW WHEN ((((old.status = 'queued'::text) OR (new.status = 'queued'::text)) AND ((old.status IS DISTINCT FROM new.status) OR (old.priority IS DISTINCT FROM new.priority)))) EXECUTE FUNCTION keep_queue_v2();
+
+CREATE TRIGGER export_errors_delete_counts AFTER DELETE ON export_errors REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_export_errors();
+
+CREATE TRIGGER export_errors_insert_counts AFTER INSERT ON export_errors REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_export_errors();
+
+CREATE TRIGGER export_files_delete_counts AFTER DELETE ON export_files REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_export_files();
+
+CREATE TRIGGER export_files_insert_counts AFTER INSERT ON export_files REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_export_files();
+
+CREATE TRIGGER exports_deletion_deletes_callback AFTER DELETE ON exports FOR EACH ROW WHEN ((old.callback_url IS NOT NULL)) EXECUTE FUNCTION delete_callback('export');
+
+CREATE TRIGGER exports_end_adds_callback AFTER UPDATE OF finished_at ON exports FOR EACH ROW WHEN (((old.finished_at IS NULL) AND (new.finished_at IS NOT NULL) AND (new.callback_url IS NOT NULL))) EXECUTE FUNCTION add_callback('export');
 
 CREATE TRIGGER payloads_delete_changes AFTER DELETE ON payloads FOR EACH ROW WHEN ((old.kind = 'input'::text)) EXECUTE FUNCTION erase_changes();
 
@@ -1975,6 +2165,18 @@ ALTER TABLE ONLY executions
 
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY export_errors
+    ADD CONSTRAINT export_errors_export_id_fkey FOREIGN KEY (export_id) REFERENCES exports(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY export_files
+    ADD CONSTRAINT export_files_export_id_fkey FOREIGN KEY (export_id) REFERENCES exports(id);
+
+ALTER TABLE ONLY export_tasks
+    ADD CONSTRAINT export_tasks_export_id_fkey FOREIGN KEY (export_id) REFERENCES exports(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY exports
+    ADD CONSTRAINT exports_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY idempotency_keys
     ADD CONSTRAINT idempotency_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);

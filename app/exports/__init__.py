@@ -1,0 +1,1 @@
+"""Exports: a snapshot of a dataset as Parquet, deduplicated and partitioned."""

@@ -1,0 +1,232 @@
+"""Define exports, what is asked for, and the bodies of requests and responses."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from app.executions.callback_urls import CallbackUrl
+from app.executions.model import Labels
+from app.exports.plan.model import OnBadRow
+from app.runs.model import SnapshotRef
+
+MAX_BAD_ROWS: Final = 100_000
+Reference = Annotated[str, Meta(max_length=200)]
+Pointer = Annotated[str, Meta(pattern=r"^/", max_length=1_000)]
+ColumnName = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class ExportStatus(StrEnum):
+    """The status of an export; the last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether the status can never change again."""
+        return self not in (ExportStatus.QUEUED, ExportStatus.RUNNING)
+
+
+class ExportStage(StrEnum):
+    """What the tasks do that are run now."""
+
+    WHOLE = "whole"
+    MAP = "map"
+    BUCKET = "bucket"
+    WRITE = "write"
+    PUBLISH = "publish"
+
+
+class ExportErrorKind(StrEnum):
+    """Why an export failed."""
+
+    BAD_ROW = "bad_row"
+    TOO_MANY_BAD_ROWS = "too_many_bad_rows"
+    COLUMNS_DIFFER = "columns_differ"
+    OUT_OF_SPACE = "out_of_space"
+    OUT_OF_MEMORY = "out_of_memory"
+    INPUT_DELETED = "input_deleted"
+    DESTINATION_REFUSED = "destination_refused"
+    OVER_QUOTA = "over_quota"
+    WORKER_LOST = "worker_lost"
+    SCRIPT_FAILED = "script_failed"
+
+
+class Deduplicate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of the records with one key, keep the one with the highest value at `latest_by`.
+
+    Of equal values, and without `latest_by`, the later in file order is kept. `key` is a pointer,
+    or several.
+    """
+
+    key: Pointer | Annotated[list[Pointer], Meta(min_length=1, max_length=8)]
+    latest_by: Pointer | None = None
+
+
+class ColumnChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A column by name, and its type: that of the schema or inferred, if it is omitted.
+
+    `type` is one of `boolean`, `bigint`, `double`, `decimal(p,s)`, `date`, `timestamp`, `string`
+    and `json`, which is the value's JSON as text.
+    """
+
+    pointer: Pointer
+    type: str | None = None
+
+
+Columns = Annotated[dict[ColumnName, Pointer | ColumnChoice], Meta(max_length=1_000)]
+
+
+class CreateExport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /exports`.
+
+    `dataset` is a reference to a snapshot, as `events@4`. `partition_by` has one object with one
+    member for each level, as `{"year": "/timestamp"}`, of `year`, `month`, `day`, `hour` and
+    names for values; a pointer alone, as `"/domain"`, is a value under its last name. `columns`
+    are all members, if omitted. `to` is a destination that the operator allows; null: the files
+    stay here, and are downloaded. `since` is a snapshot that an earlier export with the same
+    choices has exported: only partitions that newer records change are written. `script` maps each
+    record first.
+    """
+
+    dataset: Reference
+    format: Literal["parquet"] = "parquet"
+    deduplicate: Deduplicate | None = None
+    partition_by: Annotated[list[dict[ColumnName, Pointer] | Pointer], Meta(max_length=8)] = []
+    columns: Annotated[dict[ColumnName, Pointer | ColumnChoice], Meta(max_length=1_000)] | None = (
+        None
+    )
+    to: Annotated[str, Meta(max_length=1_000)] | None = None
+    since: Annotated[int, Meta(ge=1)] | None = None
+    script: Reference | None = None
+    on_bad_row: OnBadRow = OnBadRow.FAIL
+    max_bad_rows: Annotated[int, Meta(ge=0, le=MAX_BAD_ROWS)] = 1_000
+    labels: Labels = {}
+    callback_url: CallbackUrl | None = None
+
+
+class ExportProgress(Struct, frozen=True, kw_only=True):
+    """How far an export has come."""
+
+    stage: ExportStage
+    tasks: int
+    tasks_done: int
+    bytes: int
+    bytes_done: int
+
+
+class ExportColumnInfo(Struct, frozen=True, kw_only=True):
+    """A column of the files: its name, its type in Hive's words, and where the type is from."""
+
+    name: str
+    type: str
+    source: Literal["schema", "request", "inferred", "partition"]
+
+
+class ExportPartition(Struct, frozen=True, kw_only=True):
+    """A partition, `path` as in the folders, with its rows, files and bytes."""
+
+    path: str
+    rows: int
+    files: int
+    bytes: int
+
+
+class ExportReceipt(Struct, frozen=True, kw_only=True):
+    """Input, output and resource usage of a finished export.
+
+    `input_sha256` is of the paths and digests of the snapshot's files, `output_sha256` of the
+    paths and digests of the files of the export, in the order of their paths.
+    """
+
+    input: SnapshotRef
+    input_sha256: str
+    output_sha256: str | None
+    engine: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime
+    tasks: int
+    attempts: int
+    cpu_ms: float
+    peak_memory_bytes: int | None
+
+
+class QueuedExport(Struct, frozen=True, kw_only=True):
+    """An accepted export; poll `url`."""
+
+    id: UUID
+    status: ExportStatus
+    url: str
+
+
+class ExportState(Struct, frozen=True, kw_only=True):
+    """What distinguishes one state of an export from the next."""
+
+    id: UUID
+    status: ExportStatus
+    tasks_done: int
+
+    @property
+    def final(self) -> bool:
+        """Whether the state can never change again."""
+        return self.status.final
+
+
+class Export(Struct, frozen=True, kw_only=True):
+    """An export of a snapshot as Parquet files.
+
+    `files`, `bytes` and `rows_out` are those of the export as published, files kept of the export
+    that it continues included. `rows_failed` are bad rows. `files_url` lists the files.
+    """
+
+    id: UUID
+    status: ExportStatus
+    input: SnapshotRef
+    since: int | None
+    request: Raw
+    labels: dict[str, str]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: ExportProgress
+    rows_in: int
+    duplicates: int
+    rows_failed: int
+    rows_out: int | None
+    files: int | None
+    bytes: int | None
+    errors_url: str
+    files_url: str
+    columns: Sequence[ExportColumnInfo] | UnsetType = UNSET
+    partitions: Sequence[ExportPartition] | UnsetType = UNSET
+    error: Raw | UnsetType = UNSET
+    callback_url: str | UnsetType = UNSET
+    receipt: ExportReceipt | UnsetType = UNSET
+
+
+class ExportFile(Struct, frozen=True, kw_only=True):
+    """A published file: its path below the destination, and the URL that it is downloaded from."""
+
+    path: str
+    partition: str
+    rows: int
+    bytes: int
+    sha256: str
+    url: str | None
+
+
+class BadRowInfo(Struct, frozen=True, kw_only=True):
+    """A row that was not exported."""
+
+    path: str
+    line: int
+    error: Raw
+    excerpt: str | UnsetType = UNSET

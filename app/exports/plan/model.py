@@ -1,0 +1,209 @@
+"""Define what an export does to rows, its tasks, and what a task reports."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from app.schemas.ddl.types import Type
+
+
+class Grain(StrEnum):
+    """What a column of a partition holds: a part of a moment in UTC, or a value as it is."""
+
+    YEAR = "year"
+    MONTH = "month"
+    DAY = "day"
+    HOUR = "hour"
+    VALUE = "value"
+
+
+class OnBadRow(StrEnum):
+    """What becomes of a row that cannot be exported."""
+
+    FAIL = "fail"
+    DEAD_LETTER = "dead_letter"
+
+
+class PartitionColumn(Struct, frozen=True, kw_only=True):
+    """A level of the folders, `name=value`."""
+
+    name: str
+    grain: Grain
+    pointer: str
+
+
+class ExportColumn(Struct, frozen=True, kw_only=True):
+    """A column of the files: the value at a JSON pointer, with its type.
+
+    `type` None: inferred from the rows, and stated in the report.
+    """
+
+    name: str
+    pointer: str
+    type: Type | None = None
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What an export does; equal plans over equal lines give equal rows in equal partitions.
+
+    Without `key` nothing is deduplicated. Without `latest_by` the last row of a key in file order
+    counts; of rows with equal values the later in file order counts, too. Without `columns` they
+    are all members of the records, inferred. `schema_columns` are those of the dataset's schema.
+    """
+
+    key: Sequence[str] = ()
+    latest_by: str | None = None
+    partition_by: Sequence[PartitionColumn] = ()
+    columns: Sequence[ExportColumn] = ()
+    on_bad_row: OnBadRow = OnBadRow.FAIL
+    max_bad_rows: int = 0
+    file_bytes: int = 256 * 1024 * 1024
+
+
+class Resources(Struct, frozen=True, kw_only=True):
+    """What a task may use; `spill` is an empty folder of its own."""
+
+    memory_bytes: int
+    threads: int
+    spill: str
+
+
+class SourceFile(Struct, frozen=True, kw_only=True):
+    """A local file of whole JSON lines: a dataset's part, as it is stored (Zstandard) or plain.
+
+    Sources are given in file order. `path` and `first_line` (from 0) name the rows in errors.
+    """
+
+    local: str
+    path: str
+    first_line: int = 0
+
+
+class HeldFile(Struct, frozen=True, kw_only=True):
+    """A local Parquet file that an earlier task, or an earlier export, has written.
+
+    `bucket` is set for files between stages. `partition` has the values of `partition_by`, in
+    their order, as text before they are escaped; None is Hive's default partition.
+    """
+
+    local: str
+    bucket: int | None = None
+    partition: Sequence[str | None] = ()
+
+
+class Whole(Struct, frozen=True, kw_only=True, tag="whole"):
+    """Everything in one task: lines to files of partitions.
+
+    With `base`, files of an earlier export with an equal plan whose rows are older than `sources`:
+    only partitions that `sources` change are written; the report names those files of `base` that
+    are replaced, and the others stay valid.
+    """
+
+    sources: Sequence[SourceFile]
+    base: Sequence[HeldFile] = ()
+
+
+class MapTask(Struct, frozen=True, kw_only=True, tag="map"):
+    """Lines to buckets by hash of the key; `ordinal` is the number of the first source's place."""
+
+    sources: Sequence[SourceFile]
+    number: int
+    buckets: int
+
+
+class BucketTask(Struct, frozen=True, kw_only=True, tag="bucket"):
+    """The files of one bucket to its survivors, one file with a row of counts by partition."""
+
+    held: Sequence[HeldFile]
+    bucket: int
+
+
+class WriteTask(Struct, frozen=True, kw_only=True, tag="write"):
+    """Survivors of all buckets to the files of some partitions."""
+
+    held: Sequence[HeldFile]
+    partitions: Sequence[Sequence[str | None]]
+
+
+Task: TypeAlias = Whole | MapTask | BucketTask | WriteTask
+
+
+class WrittenFile(Struct, frozen=True, kw_only=True):
+    """A Parquet file that a task has written into its output folder.
+
+    `partition` as of HeldFile. `name` is relative to the output folder, without folders of Hive's
+    for files between stages.
+    """
+
+    name: str
+    rows: int
+    size_bytes: int
+    sha256: bytes
+    bucket: int | None = None
+    partition: Sequence[str | None] = ()
+
+
+class BadRow(Struct, frozen=True, kw_only=True):
+    """A row that cannot be exported: its place, why, and up to 64 KiB of its bytes."""
+
+    path: str
+    line: int
+    kind: str
+    pointer: str
+    message: str
+    record: bytes
+
+
+class Column(Struct, frozen=True, kw_only=True):
+    """A column as it was written; `source` is `schema`, `request` or `inferred`."""
+
+    name: str
+    type: Type
+    source: str
+
+
+class PartitionRows(Struct, frozen=True, kw_only=True):
+    """The number of rows that a task has for a partition."""
+
+    partition: Sequence[str | None]
+    rows: int
+    size_bytes: int = 0
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What a task has done. `replaced` are the numbers in `Whole.base` of files to leave out."""
+
+    rows_in: int
+    rows_out: int
+    duplicates: int
+    bad_rows: int
+    bad: Sequence[BadRow]
+    files: Sequence[WrittenFile]
+    columns: Sequence[Column]
+    partitions: Sequence[PartitionRows] = ()
+    replaced: Sequence[int] = ()
+    cpu_ms: float
+    peak_memory_bytes: int
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """How far a task has come: raw bytes of its sources that were read."""
+
+    bytes_read: int
+    total_bytes: int
+
+
+class TaskFailed(Exception):
+    """A task cannot succeed, whoever repeats it; `kind` is that of the export's error."""
+
+    def __init__(self, kind: str, message: str, details: dict[str, object] | None = None) -> None:
+        """Name kind and reason."""
+        super().__init__(message)
+        self.kind = kind
+        self.details = details or {}
+
+
+class TaskLost(Exception):
+    """The process of a task has died, or its host has trouble: another attempt may succeed."""

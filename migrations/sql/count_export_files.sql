@@ -1,0 +1,27 @@
+-- Count the bytes of files that exports keep here in tenant_usage, as stored.
+--
+-- Rows are updated in the order of their tenants: two statements that serve several tenants cannot
+-- deadlock.
+-- Triggers: export_files_insert_counts, export_files_delete_counts.
+CREATE OR REPLACE FUNCTION count_export_files() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes)
+        SELECT tenant_id, usage_shard(), utc_today(), sum(greatest(bytes, 4096))
+        FROM added
+        WHERE blob_key IS NOT NULL
+        GROUP BY tenant_id ORDER BY tenant_id
+        ON CONFLICT (tenant_id, shard) DO UPDATE
+        SET stored_bytes = u.stored_bytes + excluded.stored_bytes;
+    ELSE
+        INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes)
+        SELECT tenant_id, usage_shard(), utc_today(), -sum(greatest(bytes, 4096))
+        FROM removed
+        WHERE blob_key IS NOT NULL
+        GROUP BY tenant_id ORDER BY tenant_id
+        ON CONFLICT (tenant_id, shard) DO UPDATE
+        SET stored_bytes = u.stored_bytes + excluded.stored_bytes;
+    END IF;
+    RETURN NULL;
+END
+$$

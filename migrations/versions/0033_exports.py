@@ -1,0 +1,209 @@
+"""Exports: a snapshot as Parquet, by leased tasks whose output counts beside a fencing token.
+
+A downgrade forgets exports. Their files here stay in `<tenant>/exports/`, where the next release
+cleans them up; files at destinations stay where they are.
+"""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0033"
+down_revision = "0032"
+branch_labels = None
+depends_on = None
+
+_SQL = Path(__file__).parents[1] / "sql"
+
+UP = (
+    """
+    CREATE TABLE exports (
+        id             uuid        PRIMARY KEY,
+        tenant_id      uuid        NOT NULL REFERENCES tenants,
+        dataset_id     uuid        NOT NULL,
+        dataset        text        NOT NULL,
+        snapshot       integer     NOT NULL,
+        since          integer     CHECK (since > 0),
+        base_id        uuid,
+        request        bytea       NOT NULL,
+        plan           bytea       NOT NULL,
+        plan_sha256    bytea       NOT NULL CHECK (octet_length(plan_sha256) = 32),
+        destination    text,
+        script_id      uuid,
+        script_version integer,
+        run_id         uuid,
+        labels         jsonb       NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
+        callback_url   text        CHECK (octet_length(callback_url) <= 2048),
+        request_id     text        CHECK (length(request_id) BETWEEN 1 AND 128),
+        traceparent    text        CHECK (octet_length(traceparent) = 55),
+        input_sha256   bytea       NOT NULL CHECK (octet_length(input_sha256) = 32),
+        output_sha256  bytea       CHECK (octet_length(output_sha256) = 32),
+        engine         text,
+        status         text        NOT NULL DEFAULT 'queued'
+            CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+        stage          text        NOT NULL
+            CHECK (stage IN ('script', 'whole', 'map', 'bucket', 'write', 'publish')),
+        tasks          integer     NOT NULL DEFAULT 0 CHECK (tasks >= 0),
+        tasks_done     integer     NOT NULL DEFAULT 0 CHECK (tasks_done >= 0),
+        raw_bytes      bigint      NOT NULL,
+        raw_bytes_done bigint      NOT NULL DEFAULT 0,
+        rows_in        bigint      NOT NULL DEFAULT 0,
+        duplicates     bigint      NOT NULL DEFAULT 0,
+        rows_failed    bigint      NOT NULL DEFAULT 0,
+        rows_out       bigint,
+        files          integer,
+        bytes          bigint,
+        columns        bytea,
+        cpu_ms         double precision NOT NULL DEFAULT 0,
+        peak_memory_bytes bigint,
+        error          bytea,
+        created_at     timestamptz NOT NULL,
+        started_at     timestamptz,
+        finished_at    timestamptz,
+        CHECK ((status = 'failed') = (error IS NOT NULL)),
+        CHECK ((status IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
+        CHECK ((since IS NULL) = (base_id IS NULL)),
+        CHECK (num_nulls(script_id, script_version) IN (0, 2))
+    ) WITH (fillfactor = 50)
+    """,
+    "CREATE INDEX exports_page_idx ON exports (tenant_id, id DESC)",
+    "CREATE INDEX exports_active_idx ON exports (tenant_id, dataset_id) WHERE finished_at IS NULL",
+    """
+    CREATE INDEX exports_base_idx ON exports (tenant_id, dataset_id, snapshot, id DESC)
+    WHERE status = 'succeeded'
+    """,
+    "CREATE INDEX exports_finished_idx ON exports (finished_at, id) WHERE finished_at IS NOT NULL",
+    """
+    CREATE TABLE export_tasks (
+        export_id        uuid        NOT NULL REFERENCES exports ON DELETE CASCADE,
+        stage            text        NOT NULL
+                         CHECK (stage IN ('script', 'whole', 'map', 'bucket', 'write', 'publish')),
+        number           integer     NOT NULL CHECK (number > 0),
+        tenant_id        uuid        NOT NULL,
+        input            bytea       NOT NULL DEFAULT '{}',
+        raw_bytes        bigint      NOT NULL DEFAULT 0,
+        raw_bytes_done   bigint      NOT NULL DEFAULT 0,
+        attempts         smallint    NOT NULL DEFAULT 0,
+        due_at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+        worker_id        uuid,
+        lease_token      bigint,
+        lease_expires_at timestamptz,
+        done_token       bigint,
+        finished_at      timestamptz,
+        PRIMARY KEY (export_id, stage, number),
+        CHECK (num_nulls(worker_id, lease_token, lease_expires_at) IN (0, 3)),
+        CHECK ((done_token IS NULL) = (finished_at IS NULL))
+    ) WITH (fillfactor = 50)
+    """,
+    "CREATE INDEX export_tasks_due_idx ON export_tasks (due_at) WHERE done_token IS NULL",
+    """
+    CREATE TABLE export_files (
+        export_id   uuid    NOT NULL REFERENCES exports,
+        lease_token bigint  NOT NULL,
+        number      integer NOT NULL CHECK (number > 0),
+        tenant_id   uuid    NOT NULL,
+        stage       text    NOT NULL
+                    CHECK (stage IN ('whole', 'map', 'bucket', 'write', 'base')),
+        bucket      integer,
+        partition   bytea   NOT NULL,
+        name        text    NOT NULL,
+        blob_key    text,
+        rows        bigint  NOT NULL,
+        bytes       bigint  NOT NULL,
+        sha256      bytea   NOT NULL CHECK (octet_length(sha256) = 32),
+        published   boolean NOT NULL DEFAULT false,
+        PRIMARY KEY (export_id, lease_token, number)
+    )
+    """,
+    "CREATE INDEX export_files_blob_idx ON export_files (blob_key) WHERE blob_key IS NOT NULL",
+    "CREATE INDEX export_files_name_idx ON export_files (export_id, name) WHERE published",
+    """
+    CREATE TABLE export_errors (
+        export_id   uuid    NOT NULL REFERENCES exports ON DELETE CASCADE,
+        lease_token bigint  NOT NULL,
+        number      integer NOT NULL CHECK (number > 0),
+        tenant_id   uuid    NOT NULL,
+        path        text    NOT NULL,
+        line        bigint  NOT NULL CHECK (line > 0),
+        error       bytea   NOT NULL,
+        record      bytea   NOT NULL,
+        PRIMARY KEY (export_id, lease_token, number)
+    )
+    """,
+)
+
+_FUNCTIONS = ("count_export_files", "count_export_errors")
+
+_TABLES = {
+    "exports": "a snapshot of a dataset as deduplicated, partitioned Parquet files",
+    "export_tasks": "the tasks of an export, each a lease of a worker",
+    "export_files": "files that an attempt of a task has written; those published are its result",
+    "export_errors": "rows that an attempt could not export, and went on without",
+}
+
+_COLUMNS = {
+    "exports.base_id": "the export that it continues, of the snapshot `since`",
+    "exports.request": "what was asked for, as ASCII JSON",
+    "exports.plan": "what is done to rows, as JSON of app/exports/plan/model.py",
+    "exports.plan_sha256": "of the plan and the destination: only equal ones can be continued",
+    "exports.run_id": "the run whose output is exported, where a script stands before",
+    "exports.columns": "the columns as written, as JSON",
+    "exports.error": "ASCII JSON, as of executions",
+    "export_tasks.input": "what it reads, as JSON: parts of the dataset, a bucket or partitions",
+    "export_tasks.done_token": "the attempt that counts; NULL until its outcome is recorded",
+    "export_files.partition": "values of the partition as a JSON array of texts and nulls",
+    "export_files.name": "the path below the destination, with Hive''s folders",
+    "export_files.blob_key": "where its bytes are here; NULL: only at the destination",
+    "export_files.stage": "what has written it; base: a file of the continued export that stays",
+}
+
+
+def upgrade() -> None:
+    for statement in UP:
+        op.execute(statement)
+    for kind, comments in (("TABLE", _TABLES), ("COLUMN", _COLUMNS)):
+        for name, comment in comments.items():
+            quoted = comment.replace(":", "\\:")
+            op.execute(f"COMMENT ON {kind} {name} IS '{quoted}'")
+    for name in _FUNCTIONS:
+        op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
+    for table, function in (
+        ("export_files", "count_export_files"),
+        ("export_errors", "count_export_errors"),
+    ):
+        for event, rows in (("INSERT", "NEW TABLE AS added"), ("DELETE", "OLD TABLE AS removed")):
+            op.execute(f"""
+                CREATE TRIGGER {table}_{event.lower()}_counts
+                AFTER {event} ON {table} REFERENCING {rows}
+                FOR EACH STATEMENT EXECUTE FUNCTION {function}()
+            """)
+    _allow_subjects("'execution', 'batch', 'run', 'export'")
+    op.execute("""
+        CREATE TRIGGER exports_end_adds_callback AFTER UPDATE OF finished_at ON exports FOR EACH ROW
+        WHEN (OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
+              AND NEW.callback_url IS NOT NULL)
+        EXECUTE FUNCTION add_callback('export')
+    """)
+    op.execute("""
+        CREATE TRIGGER exports_deletion_deletes_callback AFTER DELETE ON exports FOR EACH ROW
+        WHEN (OLD.callback_url IS NOT NULL) EXECUTE FUNCTION delete_callback('export')
+    """)
+
+
+def downgrade() -> None:
+    op.execute("DELETE FROM callbacks WHERE subject = 'export'")
+    _allow_subjects("'execution', 'batch', 'run'")
+    # What they counted for quotas goes with them.
+    op.execute("DELETE FROM export_errors")
+    op.execute("DELETE FROM export_files")
+    for table in ("export_errors", "export_files", "export_tasks", "exports"):
+        op.execute(f"DROP TABLE {table}")
+    op.execute(f"DROP FUNCTION {', '.join(_FUNCTIONS)}")
+
+
+def _allow_subjects(subjects: str) -> None:
+    op.execute(f"""
+        ALTER TABLE callbacks
+        DROP CONSTRAINT callbacks_subject_check,
+        ADD CONSTRAINT callbacks_subject_check CHECK (subject IN ({subjects}))
+    """)
