@@ -233,7 +233,7 @@ async def _append(
     await reauthorize(caller)
     tenant, hours = caller.tenant, resources.settings.idempotency_hours
     async with locked_script(resources, tenant, script, key=key) as (conn, script_id):
-        schemas = await resolve_schemas(conn, tenant, upload)
+        schemas = await resolve_schemas(conn, tenant, upload, allow_archived=True)
         same = await store.newest_is(
             conn,
             tenant,
@@ -248,6 +248,8 @@ async def _append(
             outcome = UploadOutcome.UNCHANGED
             await remember(conn, tenant, key, f"{script_id}@{same}@{outcome}", hours=hours)
             return await read_script(conn, tenant, script_id), outcome
+        # The newest version keeps schemas that have been archived since; a new one gets none.
+        schemas = await resolve_schemas(conn, tenant, upload)
         caps = effective_caps(resources.settings, caller.caps)
         await store.require_quota(conn, tenant, caps, scripts=0)
         number = await store.insert_version(
