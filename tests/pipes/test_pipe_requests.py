@@ -298,7 +298,7 @@ def test_a_put_that_changes_nothing_is_answered_whatever_was_archived(
     system: System, dataset: str
 ) -> None:
     script = put_script(system, "function map(event) { return event }")
-    definition = {"script": f"{script}@1", "to": to_dataset(dataset)}
+    definition: dict[str, Any] = {"script": f"{script}@1", "to": to_dataset(dataset)}
     pipe = put_pipe(system, **definition)
     before = system.client.get(f"/pipes/{pipe}").json()
     assert system.client.delete(f"/scripts/{script}").is_success
