@@ -51,6 +51,9 @@ async def put(
         await store.lock_additions(conn, caller.tenant)
         before = await store.lock_pipe(conn, caller.tenant, name)
         preconditions.require(None if before is None else "*")
+        if before is not None and before.definition == wanted:
+            # Nothing changes, so what it names may have been archived since.
+            return await read_pipe(conn, caller.tenant, name), False
         await _require_named(resources, conn, caller.tenant, wanted)
         await require_permitted(conn, resources.settings, caller.tenant, wanted)
         await require_apart(conn, caller.tenant, name, wanted)

@@ -80,6 +80,23 @@ class CreateRedrive(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     per_second: Annotated[int, Meta(ge=1, le=MAX_PER_SECOND)] | None = None
 
 
+class RedriveListFilter(Struct, frozen=True, kw_only=True):
+    """The filter of a list of re-drives; None matches all."""
+
+    status: RedriveStatus | None = None
+    pipe_id: UUID | None = None
+    run_id: UUID | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+
+class RedriveState(Struct, frozen=True, kw_only=True):
+    """Whether a re-drive has ended."""
+
+    id: UUID
+    final: bool
+
+
 class Retried(Struct, frozen=True, kw_only=True):
     """One thing that was tried again.
 

@@ -160,6 +160,7 @@ async def _end(
     if ended == status:
         REDRIVES.labels(claimed.kind, status).inc()
         log.info("redrive.ended", id=str(claimed.id), status=status, trouble=trouble)
+        resources.publisher.ended(claimed.id)
 
 
 @asynccontextmanager
