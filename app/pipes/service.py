@@ -47,27 +47,23 @@ async def put(
     `require_schema`, `require_script` and `dataset_not_found` name.
     """
     _require_scopes(caller, wanted)
-    async with resources.pool.acquire() as conn, conn.transaction():
-        await store.lock_additions(conn, caller.tenant)
-        before = await store.lock_pipe(conn, caller.tenant, name)
-        preconditions.require(None if before is None else "*")
+    async with resources.pool.acquire() as conn:
+        # Without locks, since it may take a while: a pipe's references are resolved as it works.
         await _require_named(resources, conn, caller.tenant, wanted)
         await require_permitted(conn, resources.settings, caller.tenant, wanted)
-        await require_apart(conn, caller.tenant, name, wanted)
-        if before is None:
-            if await store.insert_pipe(conn, caller.tenant, uuid.uuid7(), name, wanted):
-                await _require_room(resources, conn, caller.tenant)
-                await _log(conn, caller, Action.PIPE_CREATED, name)
-                return await read_pipe(conn, caller.tenant, name), True
-            # Another request has created it since.
+        async with conn.transaction():
+            await store.lock_additions(conn, caller.tenant)
             before = await store.lock_pipe(conn, caller.tenant, name)
             preconditions.require(None if before is None else "*")
-        if before is None:
-            raise pipe_not_found(name)
-        if before.definition != wanted:
-            await _change(conn, caller.tenant, name, before, wanted)
-            await _log(conn, caller, Action.PIPE_CHANGED, name)
-        return await read_pipe(conn, caller.tenant, name), False
+            await require_apart(conn, caller.tenant, name, wanted)
+            if before is None:
+                await store.insert_pipe(conn, caller.tenant, uuid.uuid7(), name, wanted)
+                await _require_room(resources, conn, caller.tenant)
+                await _log(conn, caller, Action.PIPE_CREATED, name)
+            elif before.definition != wanted:
+                await _change(conn, caller.tenant, name, before, wanted)
+                await _log(conn, caller, Action.PIPE_CHANGED, name)
+            return await read_pipe(conn, caller.tenant, name), before is None
 
 
 async def show(resources: Resources, tenant: UUID, name: str) -> Pipe:

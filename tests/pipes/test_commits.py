@@ -44,7 +44,7 @@ async def dataset(pool: Pool) -> UUID:
     row = NewRow(events=3, body=b"\n".join([_GOOD, _BAD, _GOOD]))
     async with pool.acquire() as conn:
         assert await insert_dataset(conn, DEFAULT_TENANT, dataset, "d", PutDataset())
-        assert await insert_pipe(conn, DEFAULT_TENANT, pipe, "p", _DEFINITION)
+        await insert_pipe(conn, DEFAULT_TENANT, pipe, "p", _DEFINITION)
         await inbox_store.insert_events(conn, DEFAULT_TENANT, pipe, [row], None)
     return dataset
 
@@ -55,7 +55,7 @@ async def _running(pool: Pool, settings: Settings) -> AsyncIterator[None]:
     async with pool.acquire() as conn:
         [held] = await lease_store.claim_pipes(conn, uuid.uuid7(), limit=9, lease_seconds=60)
     loop = PipeLoop(cast("Resources", resources), held, CommitTurns())
-    loop.renewed(until=asyncio.get_running_loop().time() + 60)
+    loop.lease.renewed(until=asyncio.get_running_loop().time() + 60)
     task = asyncio.create_task(loop.run())
     try:
         yield

@@ -38,7 +38,7 @@ async def _put(pool: Pool, names: list[str], tenant: UUID = DEFAULT_TENANT) -> s
     ids = {uuid.uuid7() for _ in names}
     async with pool.acquire() as conn:
         for pipe_id, name in zip(ids, names, strict=True):
-            assert await insert_pipe(conn, tenant, pipe_id, name, _DEFINITION)
+            await insert_pipe(conn, tenant, pipe_id, name, _DEFINITION)
     return ids
 
 
