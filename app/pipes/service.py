@@ -21,7 +21,7 @@ from app.pipes.connectors.permissions import require_permitted
 from app.pipes.model import DatasetSink, DatasetSource, HttpSource, Pipe, PutPipe
 from app.pipes.plans import require_schema, require_script
 from app.pipes.problems import PipeNotEmpty, pipe_not_found
-from app.pipes.store import LockedPipe
+from app.pipes.store import FoundPipe
 from app.pipes.topology import require_apart
 from app.preconditions import Preconditions
 from app.quotas.errors import QuotaExceeded
@@ -48,6 +48,11 @@ async def put(
     """
     _require_scopes(caller, wanted)
     async with resources.pool.acquire() as conn:
+        found = await store.find_pipe(conn, caller.tenant, name)
+        preconditions.require(None if found is None else "*")
+        if found is not None and found.definition == wanted:
+            # Nothing changes, so what it names may have been archived since.
+            return await read_pipe(conn, caller.tenant, name), False
         # Without locks, since it may take a while: a pipe's references are resolved as it works.
         await _require_named(resources, conn, caller.tenant, wanted)
         await require_permitted(conn, resources.settings, caller.tenant, wanted)
@@ -172,7 +177,7 @@ def _require_scopes(caller: Caller, wanted: PutPipe) -> None:
             raise MissingScope(scope)
 
 
-async def _locked(conn: Connection, tenant: UUID, name: str) -> LockedPipe:
+async def _locked(conn: Connection, tenant: UUID, name: str) -> FoundPipe:
     pipe = await store.lock_pipe(conn, tenant, name)
     if pipe is None:
         raise pipe_not_found(name)
@@ -180,7 +185,7 @@ async def _locked(conn: Connection, tenant: UUID, name: str) -> LockedPipe:
 
 
 async def _change(
-    conn: Connection, tenant: UUID, name: str, before: LockedPipe, wanted: PutPipe
+    conn: Connection, tenant: UUID, name: str, before: FoundPipe, wanted: PutPipe
 ) -> None:
     other_source = before.definition.source != wanted.source
     if other_source and isinstance(before.definition.source.source, HttpSource):

@@ -44,28 +44,31 @@ async def insert_pipe(
     await conn.execute(INSERT_PIPE, pipe_id, tenant, name, definition)
 
 
-class LockedPipe(Struct, frozen=True, kw_only=True):
-    """What changes to a pipe need, whose row is locked."""
+class FoundPipe(Struct, frozen=True, kw_only=True):
+    """What changes to a pipe need."""
 
     id: UUID
     definition: PutPipe
 
 
-# Waits for the requests that add events, and for a batch that commits.
-LOCK_PIPE = """
+FIND_PIPE = """
 SELECT id, definition
 FROM pipes
 WHERE tenant_id = $1 AND name = $2
-FOR UPDATE
 """
 
+# Waits for the requests that add events, and for a batch that commits.
+LOCK_PIPE = FIND_PIPE + "FOR UPDATE"
 
-async def lock_pipe(conn: Connection, tenant: UUID, name: str) -> LockedPipe | None:
+
+async def find_pipe(conn: Connection, tenant: UUID, name: str) -> FoundPipe | None:
+    """Find a pipe by its name, as it is now."""
+    return _found(await conn.fetchrow(FIND_PIPE, tenant, name))
+
+
+async def lock_pipe(conn: Connection, tenant: UUID, name: str) -> FoundPipe | None:
     """Lock a pipe's row until the transaction ends: no event is added to it, no batch commits."""
-    row = await conn.fetchrow(LOCK_PIPE, tenant, name)
-    if row is None:
-        return None
-    return LockedPipe(id=row["id"], definition=_read(row["definition"]))
+    return _found(await conn.fetchrow(LOCK_PIPE, tenant, name))
 
 
 UPDATE_PIPE = """
@@ -284,6 +287,10 @@ def loaded(row: asyncpg.Record) -> LoadedPipe:
         position=None if position is None else msgspec.json.encode(position),
         weight=row["weight"],
     )
+
+
+def _found(row: asyncpg.Record | None) -> FoundPipe | None:
+    return None if row is None else FoundPipe(id=row["id"], definition=_read(row["definition"]))
 
 
 def _read(definition: object) -> PutPipe:

@@ -25,7 +25,7 @@ from app.quotas.model import Caps
 from app.resources import Resources
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
-from tests.support.locks import until_one_waits
+from tests.support.lock_waits import until_one_waits
 
 _DEFINITION = PutPipe(
     source=PipeFrom(http=HttpSource()), sink=PipeTo(dataset=DatasetSink(dataset="d"))

@@ -1,4 +1,4 @@
-"""What a sink has confirmed is stored, whatever becomes of the rest and of the worker."""
+"""A batch is finished in steps: what its sink has confirmed is stored, whatever else happens."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +21,7 @@ from app.pipes.store import insert_pipe, lock_pipe, select_pipe
 from app.resources import Resources
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
-from tests.support.locks import until_one_waits
+from tests.support.lock_waits import until_one_waits
 from tests.support.receivers import Receiver, open_receiver
 
 

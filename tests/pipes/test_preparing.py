@@ -95,8 +95,8 @@ async def test_a_source_that_never_answers_is_trouble(
     resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preparing, "_ANSWER_SECONDS", 0.05)
-    preparer = Preparer(resources, _PIPE, _StandInSource())
+    source = _StandInSource()
+    await source.receive(max_events=3, max_bytes=9, wait_seconds=0)
 
     with pytest.raises(ConnectorUnavailable, match="the source has not answered"):
-        for _ in range(2):
-            await preparer.next_batch()
+        await Preparer(resources, _PIPE, source).next_batch()

@@ -110,7 +110,6 @@ class DatasetSink:
                 self._dataset.id,
                 path,
                 self._written,
-                default_max_stored_bytes=self._resources.settings.default_max_stored_bytes,
             )
         except InvalidRequest as error:
             raise ConnectorUnavailable(f"the dataset {self._name!r}: {error.detail}") from None
