@@ -57,7 +57,7 @@ class PipeLoop:
         self._seen_revision = 0
 
     def stop(self) -> None:
-        """End after the batch that is under way."""
+        """End after what is under way of a batch."""
         self._stopping.set()
 
     async def run(self) -> None:
