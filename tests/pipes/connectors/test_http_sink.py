@@ -103,6 +103,21 @@ async def test_lines_share_requests_and_only_those_at_fault_are_refused(
     assert len(receiver.received) < 45
 
 
+async def test_events_before_the_first_without_an_answer_are_told_apart(
+    pool: Pool, settings: Settings, receiver: Receiver
+) -> None:
+    events = [Outgoing(id=f"redis:orders:1000-{n}", data=b"%d" % n) for n in range(1_000)]
+    events[3], events[999] = (replace(events[n], data=b"\n") for n in (3, 999))
+    async with _sink(pool, settings, f"http://127.0.0.1:{receiver.port}/once", "ndjson") as sink:
+        sent = await sink.send(events)
+
+    taken = receiver.received[0].body.splitlines()
+    assert sent.count == len(taken) + 1
+    assert list(sent.refused) == [3]
+    assert sent.trouble is not None
+    assert sent.trouble.message == "127.0.0.1 answers 503"
+
+
 @pytest.mark.parametrize(
     ("path", "reason", "retry_after"),
     [
