@@ -55,21 +55,20 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class PlanCache:
-    """The plan of one pipe, resolved again after a second."""
+    """The plan of a pipe as it is defined at one time, resolved again after a second."""
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, pipe: LoadedPipe) -> None:
         """Begin with none."""
         self._resources = resources
+        self._pipe = pipe
         self._plan: Plan | None = None
-        self._key: tuple[UUID, int] | None = None
         self._until = 0.0
 
-    async def plan(self, pipe: LoadedPipe) -> Plan:
-        """Return the plan of a pipe. Raises what `resolve_plan` raises."""
-        key = (pipe.id, pipe.revision)
-        if self._plan is None or self._key != key or monotonic() >= self._until:
-            self._plan = await resolve_plan(self._resources, pipe)
-            self._key, self._until = key, monotonic() + _SECONDS
+    async def plan(self) -> Plan:
+        """Return the plan of the pipe. Raises what `resolve_plan` raises."""
+        if self._plan is None or monotonic() >= self._until:
+            self._plan = await resolve_plan(self._resources, self._pipe)
+            self._until = monotonic() + _SECONDS
         return self._plan
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from app.limits import MIB
 from app.pipes.connectors.model import ConnectorUnavailable, Event, Sink, StoredSink
 from app.pipes.connectors.opening import open_sink
 from app.pipes.delivery import Delivered, publish, send
-from app.pipes.model import HttpSink, LoadedPipe
+from app.pipes.model import LoadedPipe
 from app.pipes.problems import PipeTroubled
 from app.pipes.processing import EventOutcome
 from app.pipes.store import load_pipe
@@ -98,9 +99,13 @@ class _Sent:
         self.refused: list[FailedAgain] = []
 
     def add(self, letters: Sequence[MarkedLetter], delivered: Delivered) -> None:
-        """Add letters; the events of those that have one were sent in their order."""
+        """Add letters as far as their events were answered, which were sent in their order.
+
+        One whose event has been erased has none.
+        """
         ids = [each.id for each in letters if each.event is not None]
-        self.tried += letters
+        unanswered = {*ids[delivered.count :]}
+        self.tried += takewhile(lambda each: each.id not in unanswered, letters)
         self.gone += [ids[place] for place in (*delivered.forwarded, *delivered.dropped)]
         self.refused += [
             _failed_again(each, ids[place]) for place, each in sorted(delivered.letters.items())
@@ -120,19 +125,16 @@ async def _forward(
     batch meets it first of all. What a StoredSink has taken is nothing before it is recorded.
     """
     plans = await plan_mending(resources, pipe, _script(claimed))
-    one_by_one = isinstance(pipe.definition.sink.sink, HttpSink)
     time = asyncio.get_running_loop().time
     deadline = time() + _BATCH_SECONDS
     sent, size = _Sent(), 1
     try:
         while len(sent.tried) < len(marked) and (not sent.tried or time() < deadline):
             began, step = time(), marked[len(sent.tried) :][:size]
-            outcomes = await _mend(resources, step, plans)
-            for some in [[each] for each in step] if one_by_one else [step]:
-                if sent.tried and time() >= deadline:
-                    break
-                events = [outcomes[each.id] for each in some if each.id in outcomes]
-                sent.add(some, await send(sink, events))
+            delivered = await send(sink, await _mend(resources, step, plans))
+            sent.add(step, delivered)
+            if delivered.trouble is not None:
+                raise delivered.trouble
             is_quick = time() - began < _QUICK_SECONDS
             size = min(2 * size, _MAX_STEP) if is_quick else max(1, size // 2)
     except _TROUBLE:
@@ -143,15 +145,12 @@ async def _forward(
 
 async def _mend(
     resources: Resources, letters: Sequence[MarkedLetter], plans: Mending
-) -> dict[UUID, EventOutcome]:
+) -> list[EventOutcome]:
     """Return what becomes of each letter that is not erased."""
-    events = {
-        each.id: Event(id=each.event_id, data=each.event, received_at=each.created_at)
-        for each in letters
-        if each.event is not None
-    }
-    outcomes = await mend_events(resources, list(events.values()), plans)
-    return dict(zip(events, outcomes, strict=True))
+    events = [
+        Event(id=each.event_id, data=each.event) for each in letters if each.event is not None
+    ]
+    return await mend_events(resources, events, plans)
 
 
 def _script(claimed: ClaimedRedrive) -> ResolvedVersion | None:

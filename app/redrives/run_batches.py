@@ -10,14 +10,12 @@ from app.datasets import store as dataset_store
 from app.datasets.model import Mode
 from app.datasets.parts import ObjectCache
 from app.datasets.store import LockedDataset
-from app.datasets.upload_store import insert_part, require_room
+from app.datasets.upload_store import counted_bytes, insert_part, require_stored_bytes
 from app.db import Connection
 from app.errors import InvalidRequest
-from app.limits import MIN_COUNTED_PART_BYTES
 from app.metrics import SNAPSHOTS_PUBLISHED
 from app.outages import DatabaseUnavailable
 from app.quotas.errors import QuotaExceeded
-from app.quotas.model import Caps
 from app.redrives import lease_store, run_store
 from app.redrives.model import ClaimedRedrive, RetryFailure, Tally
 from app.redrives.run_lines import LOST, place_of, read_record
@@ -26,7 +24,7 @@ from app.redrives.run_store import MAX_BYTES, MAX_RECORDS, FailedRecord
 from app.redrives.trouble import CannotGoOn, MarksChanged, MustWait
 from app.resources import Resources
 from app.runs.publication import begin_upload, publish_upload
-from app.runs.task_store import Written, select_max_stored_bytes
+from app.runs.task_store import Written
 
 # After so long a batch is recorded as far as it has come.
 _BATCH_SECONDS: Final = 30.0
@@ -114,7 +112,7 @@ class _Batch:
         async with resources.pool.acquire() as conn, conn.transaction():
             await lease_store.lock_leased(conn, claimed)
             if mapped.written:
-                await self._publish(resources, conn, mapped.written)
+                await self._publish(conn, mapped.written)
             marked = await run_store.mark_tried(conn, claimed.tenant_id, claimed.id, tried)
             if marked != len(tried):
                 # Deleted with the run, or those of another re-drive since a cancellation.
@@ -135,16 +133,14 @@ class _Batch:
             failures=tuple(failures),
         )
 
-    async def _publish(
-        self, resources: Resources, conn: Connection, written: Sequence[Written]
-    ) -> None:
+    async def _publish(self, conn: Connection, written: Sequence[Written]) -> None:
         """Append a file of the values as the next snapshot. Raises CannotGoOn, MustWait."""
         tenant, run = self._claimed.tenant_id, self._mapper.run
         assert run.output_dataset_id is not None  # noqa: S101 - it has an output
         dataset = await dataset_store.lock_dataset(conn, tenant, run.output_dataset_id)
         if dataset is None:
             raise CannotGoOn(f"the dataset {run.output_dataset!r} has been deleted")
-        await _require_room(resources, conn, self._claimed, written)
+        await _require_room(conn, self._claimed, written)
         path = f"redrives/{self._claimed.id}/{dataset.last_snapshot + 1}.jsonl"
         number = await _append(conn, self._claimed, dataset, path, written)
         await lease_store.name_output(conn, self._claimed, dataset.name, number)
@@ -170,16 +166,10 @@ async def _append(
 
 
 async def _require_room(
-    resources: Resources, conn: Connection, claimed: ClaimedRedrive, written: Sequence[Written]
+    conn: Connection, claimed: ClaimedRedrive, written: Sequence[Written]
 ) -> None:
-    stored_bytes = sum(
-        max(each.part.stored_bytes + each.part.index_bytes, MIN_COUNTED_PART_BYTES)
-        for each in written
-    )
-    default = resources.settings.default_max_stored_bytes
-    cap = await select_max_stored_bytes(conn, claimed.tenant_id, default)
-    caps = Caps(max_stored_bytes=cap)
+    stored_bytes = counted_bytes(each.part for each in written)
     try:
-        await require_room(conn, claimed.tenant_id, caps, stored_bytes=stored_bytes, raw_bytes=0)
+        await require_stored_bytes(conn, claimed.tenant_id, stored_bytes)
     except QuotaExceeded as error:
         raise MustWait(f"the values do not fit: {error}", seconds=_QUOTA_SECONDS) from None

@@ -16,6 +16,7 @@ from tests.pipes.http_pipes import (
     fetch_value,
     letters_of,
     lines_of,
+    locked,
     pipe_when,
     put_dataset,
     put_pipe,
@@ -325,3 +326,14 @@ def test_a_choice_of_more_schemas_than_a_cell_takes_is_refused(
 
     assert refused.status_code == 422, refused.text
     assert refused.json()["detail"].startswith("/schema: the schemas have more than")
+
+
+def test_a_request_that_is_refused_waits_for_no_lock(system: System, dataset: str) -> None:
+    pipe = put_pipe(system, to=to_dataset(dataset))
+    wanted = {"from": {"http": {}}, "to": to_dataset("missing")}
+
+    with locked(system, pipe):
+        put = system.client.put(f"/pipes/{pipe}", json=wanted)
+        sent = system.client.post(f"/pipes/{pipe}/events", content=b"", headers=NDJSON)
+
+    assert (put.status_code, sent.status_code) == (404, 422)

@@ -26,7 +26,7 @@ from app.errors import InvalidRequest
 from app.metrics import SNAPSHOTS_PUBLISHED
 from app.pipes.connectors import dataset_store
 from app.pipes.connectors.dataset_store import FoundDataset, WrittenPart
-from app.pipes.connectors.model import ConnectorUnavailable, Outgoing
+from app.pipes.connectors.model import ConnectorUnavailable, Outgoing, Sent
 from app.pipes.model import DatasetSink as Definition, LoadedPipe
 from app.resources import Resources
 
@@ -72,8 +72,11 @@ class DatasetSink:
         self._written: list[WrittenPart] = []
         self._published = False
 
-    async def send(self, events: Sequence[Outgoing]) -> Mapping[int, str]:
-        """Store events as parts that no snapshot has yet; return those that no record can be."""
+    async def send(self, events: Sequence[Outgoing]) -> Sent:
+        """Store events as parts that no snapshot has yet; those that no record can be are refused.
+
+        All at once, since a batch is one snapshot.
+        """
         if self._published:
             self._written, self._published = [], False
         refused: dict[int, str] = {}
@@ -86,7 +89,7 @@ class DatasetSink:
             await self.discard()
             refused |= await asyncio.to_thread(self._refusals, events)
             await self._store_rest(events, refused)
-        return refused
+        return Sent(count=len(events), refused=refused)
 
     async def lock(self, conn: Connection) -> None:
         """Lock the dataset's row, before the tenant's bytes: all writers take both in turn."""
@@ -107,7 +110,6 @@ class DatasetSink:
                 self._dataset.id,
                 path,
                 self._written,
-                default_max_stored_bytes=self._resources.settings.default_max_stored_bytes,
             )
         except InvalidRequest as error:
             raise ConnectorUnavailable(f"the dataset {self._name!r}: {error.detail}") from None
