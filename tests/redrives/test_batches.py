@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from uuid import UUID
 
 import pytest
@@ -15,6 +15,9 @@ from app.datasets.store import insert_dataset
 from app.db import Pool
 from app.dead_letters.store import insert_dead_letters
 from app.limits import MIB
+from app.pipes.connectors.dataset_source import open_dataset_source
+from app.pipes.model import DatasetSource
+from app.pipes.store import load_pipe
 from app.redrives import letter_batches, letter_store, letters, store
 from app.redrives.model import NewRedrive, Redrive, RedriveFilter, RedriveKind
 from app.redrives.problems import TooManyToRedrive
@@ -54,8 +57,10 @@ async def resources(pool: Pool, settings: Settings) -> AsyncIterator[Resources]:
         yield resources
 
 
-async def begin(resources: Resources, to: dict[str, object]) -> tuple[UUID, list[UUID]]:
-    """Begin to re-drive three letters into a sink; return the re-drive and the letters."""
+async def begin(
+    resources: Resources, to: dict[str, object], *, events: Sequence[bytes | None] = (None,) * 3
+) -> tuple[UUID, list[UUID]]:
+    """Begin to re-drive letters into a sink; return the re-drive and the letters."""
     pipe, redrive = uuid.uuid7(), uuid.uuid7()
     new = NewRedrive(
         id=redrive,
@@ -65,14 +70,15 @@ async def begin(resources: Resources, to: dict[str, object]) -> tuple[UUID, list
         script_id=None,
         script_version=None,
         per_second=None,
-        matched=3,
+        matched=len(events),
     )
+    new_letters = [letter(n, event) for n, event in enumerate(events)]
     async with resources.pool.acquire() as conn:
         await conn.execute(_INSERT_PIPE, pipe, TENANT, to)
-        await insert_dead_letters(conn, TENANT, pipe, [letter(n) for n in range(3)])
+        await insert_dead_letters(conn, TENANT, pipe, new_letters)
         rows = await conn.fetch("SELECT id FROM dead_letters ORDER BY id")
         ids = [row["id"] for row in rows]
-        assert await letter_store.mark_letters(conn, TENANT, redrive, ids) == 3
+        assert await letter_store.mark_letters(conn, TENANT, redrive, ids) == len(ids)
         await store.insert_redrive(conn, TENANT, new)
     return redrive, ids
 
@@ -84,6 +90,13 @@ async def after_next(resources: Resources, redrive: UUID) -> Redrive:
         shown = await store.select_redrive(conn, TENANT, redrive)
     assert shown is not None
     return shown
+
+
+async def to_dataset(resources: Resources) -> dict[str, object]:
+    wanted = PutDataset(format=Format.JSONL)
+    async with resources.pool.acquire() as conn:
+        assert await insert_dataset(conn, TENANT, uuid.uuid7(), "sink", wanted)
+    return {"dataset": {"dataset": "sink"}}
 
 
 def to_url(receiver: Receiver, path: str) -> dict[str, object]:
@@ -133,13 +146,33 @@ async def test_nothing_more_is_sent_once_the_lease_is_lost(
     assert numbers(receiver) == [0]
 
 
+async def test_an_event_that_is_no_record_costs_no_event_of_the_steps_before(
+    resources: Resources,
+) -> None:
+    # Steps of one, two and four letters, of which the last two have a bad one.
+    events = [b'{"n":0}', b'{"n":1}', b"no JSON", b'{"n":3}', b'{"n":', b'{"n":5}', b'{"n":6}']
+    redrive, _ = await begin(resources, await to_dataset(resources), events=events)
+    shown = await after_next(resources, redrive)
+    assert (shown.moved, shown.failed_again, shown.remaining) == (5, 2, 0)
+    async with resources.pool.acquire() as conn:
+        pipe_id = await conn.fetchval("SELECT id FROM pipes")
+        pipe = await load_pipe(conn, TENANT, pipe_id)
+    assert pipe is not None
+    async with open_dataset_source(resources, pipe, DatasetSource(dataset="sink")) as source:
+        published = await source.receive(max_events=9, max_bytes=MIB, wait_seconds=0)
+    assert [each.data for each in published] == [
+        each for each in events if each not in (b"no JSON", b'{"n":')
+    ]
+    kept = await resources.pool.fetch("SELECT blob_key FROM dataset_parts")
+    keys = {each.key async for page in resources.blobs.pages(size=99) for each in page}
+    folder = f"{TENANT}/datasets/"
+    assert {each for each in keys if each.startswith(folder)} == {row["blob_key"] for row in kept}
+
+
 async def test_letters_that_are_deleted_meanwhile_cost_the_batch_and_not_the_lease(
     resources: Resources,
 ) -> None:
-    wanted = PutDataset(format=Format.JSONL)
-    async with resources.pool.acquire() as conn:
-        assert await insert_dataset(conn, TENANT, uuid.uuid7(), "sink", wanted)
-    redrive, ids = await begin(resources, {"dataset": {"dataset": "sink"}})
+    redrive, ids = await begin(resources, await to_dataset(resources))
     async with resources.pool.acquire() as conn, conn.transaction():
         await conn.execute("DELETE FROM dead_letters WHERE id = $1", ids[1])
         batch = asyncio.create_task(after_next(resources, redrive))
