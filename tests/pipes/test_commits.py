@@ -25,6 +25,7 @@ from app.quotas.model import Caps
 from app.resources import Resources
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
+from tests.support.lock_waits import until_one_waits
 
 _DEFINITION = PutPipe(
     source=PipeFrom(http=HttpSource()), sink=PipeTo(dataset=DatasetSink(dataset="d"))
@@ -32,9 +33,6 @@ _DEFINITION = PutPipe(
 _BAD = b"no json" * 10_000
 _GOOD = b'"%s"' % (b"a" * 10_000)
 _FULL = "UPDATE tenants SET max_stored_bytes = (SELECT sum(stored_bytes) FROM tenant_usage)"
-_WAITING = (
-    "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('tuple', 'transactionid')"
-)
 
 
 @pytest.fixture
@@ -108,9 +106,7 @@ async def test_batches_and_other_writers_of_a_dataset_take_locks_in_one_order(
     async with _running(pool, settings):
         async with pool.acquire() as conn, conn.transaction():
             await lock_dataset(conn, DEFAULT_TENANT, dataset)
-            async with asyncio.timeout(30):
-                while not await pool.fetchval(_WAITING):  # noqa: ASYNC110 - nothing says so
-                    await asyncio.sleep(0.02)
+            await until_one_waits(pool)
             caps = Caps(max_stored_bytes=cap)
             await require_room(conn, DEFAULT_TENANT, caps, stored_bytes=1, raw_bytes=0)
         pipe = await _pipe_when_it_has_worked(pool)
