@@ -9,6 +9,7 @@ from msgspec import Struct
 from app.db import Connection, from_row
 from app.redrives.store import IS_OPEN
 
+# Letters are locked in the order of their ids, as by erasures: two cannot wait for each other.
 _IS_FREE = f"""
 d.state = 'dead' AND NOT EXISTS (
     SELECT FROM redrives AS o
@@ -18,9 +19,17 @@ d.state = 'dead' AND NOT EXISTS (
 """
 
 MARK_LETTERS = f"""
+WITH free AS (
+    SELECT d.id
+    FROM dead_letters AS d
+    WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND {_IS_FREE}
+    ORDER BY d.id
+    FOR NO KEY UPDATE OF d
+)
 UPDATE dead_letters AS d
 SET redrive_id = $3, retried_at = NULL
-WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND {_IS_FREE}
+FROM free
+WHERE d.tenant_id = $1 AND d.id = free.id
 """  # noqa: S608 - put together from constants
 
 
@@ -99,15 +108,26 @@ async def select_marked(
 
 
 MARK_RETRIED = """
-UPDATE dead_letters
+WITH untried AS (
+    SELECT id
+    FROM dead_letters
+    WHERE tenant_id = $1 AND redrive_id = $2 AND id = ANY ($3) AND retried_at IS NULL
+    ORDER BY id
+    FOR NO KEY UPDATE
+)
+UPDATE dead_letters AS d
 SET retried_at = clock_timestamp()
-WHERE tenant_id = $1 AND redrive_id = $2 AND id = ANY ($3) AND retried_at IS NULL
-RETURNING id
+FROM untried
+WHERE d.tenant_id = $1 AND d.id = untried.id
+RETURNING d.id
 """
 
 
 async def mark_retried(
     conn: Connection, tenant: UUID, redrive_id: UUID, ids: Sequence[UUID]
 ) -> set[UUID]:
-    """Mark letters as tried; return those that were still the re-drive's and untried."""
+    """Mark letters as tried; return those that were still the re-drive's and untried.
+
+    Their rows are locked from here on.
+    """
     return {row["id"] for row in await conn.fetch(MARK_RETRIED, tenant, redrive_id, ids)}

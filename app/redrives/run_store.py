@@ -141,6 +141,8 @@ MARK_RECORDS = f"""
 WITH free AS (
     SELECT x.execution_id, x.lease_token, x.number
     {_FREE}
+    ORDER BY x.execution_id, x.lease_token, x.number
+    FOR NO KEY UPDATE OF x
 )
 UPDATE run_errors AS x
 SET redrive_id = $4, retried_at = NULL
@@ -242,11 +244,21 @@ async def select_free(
 
 
 MARK_TRIED = """
+WITH tried AS (
+    SELECT x.execution_id, x.lease_token, x.number, t.moved
+    FROM unnest($3::uuid[], $4::bigint[], $5::integer[], $6::boolean[])
+         AS t (execution_id, lease_token, number, moved)
+    JOIN run_errors AS x
+      ON x.execution_id = t.execution_id AND x.lease_token = t.lease_token
+     AND x.number = t.number
+    WHERE x.tenant_id = $1 AND x.redrive_id = $2 AND x.retried_at IS NULL
+    ORDER BY x.execution_id, x.lease_token, x.number
+    FOR NO KEY UPDATE OF x
+)
 UPDATE run_errors AS x
 SET retried_at = clock_timestamp(), moved_at = CASE WHEN t.moved THEN clock_timestamp() END
-FROM unnest($3::uuid[], $4::bigint[], $5::integer[], $6::boolean[])
-     AS t (execution_id, lease_token, number, moved)
-WHERE x.tenant_id = $1 AND x.redrive_id = $2 AND x.retried_at IS NULL
+FROM tried AS t
+WHERE x.tenant_id = $1
   AND x.execution_id = t.execution_id AND x.lease_token = t.lease_token AND x.number = t.number
 """
 
