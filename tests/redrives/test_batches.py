@@ -26,6 +26,11 @@ from app.resources import Resources, open_resources
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT as TENANT
 from tests.dead_letters.letters import letter
+from tests.support.lock_waits import (
+    begin_to_count_bytes,
+    require_bytes_unlocked,
+    until_one_waits,
+)
 from tests.support.receivers import Receiver, open_receiver
 
 WORKER = uuid.uuid7()
@@ -34,7 +39,6 @@ _INSERT_PIPE = """
 INSERT INTO pipes (id, tenant_id, name, definition, paused_at)
 VALUES ($1, $2, 'orders', jsonb_build_object('from', '{"http": {}}'::jsonb, 'to', $3::jsonb), now())
 """
-_WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 @pytest.fixture
@@ -169,16 +173,28 @@ async def test_an_event_that_is_no_record_costs_no_event_of_the_steps_before(
     assert {each for each in keys if each.startswith(folder)} == {row["blob_key"] for row in kept}
 
 
+async def test_a_sink_that_never_answers_gets_the_lease_for_the_time_of_a_step(
+    resources: Resources, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letter_batches, "STEP_SECONDS", 0.5)
+    redrive, _ = await begin(resources, to_url(receiver, "/held"))
+    shown = await after_next(resources, redrive)
+    assert (shown.status, shown.trouble) == ("running", "the sink has not answered within 0.5 s")
+    assert await resources.pool.fetchval("SELECT lease_token FROM redrives") is None
+    receiver.release()
+
+
 async def test_letters_that_are_deleted_meanwhile_cost_the_batch_and_not_the_lease(
     resources: Resources,
 ) -> None:
     redrive, ids = await begin(resources, await to_dataset(resources))
+    await begin_to_count_bytes(resources.pool)
     async with resources.pool.acquire() as conn, conn.transaction():
         await conn.execute("DELETE FROM dead_letters WHERE id = $1", ids[1])
         batch = asyncio.create_task(after_next(resources, redrive))
-        while not await conn.fetchval(_WAITING):
-            assert not batch.done(), batch
-            await asyncio.sleep(0.01)
+        await until_one_waits(resources.pool, batch)
+        # It waits with nothing in hand that another one would change after the letters.
+        await require_bytes_unlocked(conn)
     shown = await batch
     assert (shown.moved, shown.remaining, shown.trouble) == (0, 3, None)
     assert (await after_next(resources, redrive)).moved == 2
