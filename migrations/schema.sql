@@ -768,7 +768,7 @@ COMMENT ON COLUMN dead_letters.event IS 'the event as it arrived, byte for byte;
 
 COMMENT ON COLUMN dead_letters.size_bytes IS 'of the event; it stays after the bytes are erased';
 
-COMMENT ON COLUMN dead_letters.redrive_id IS 'the re-drive that tried it last';
+COMMENT ON COLUMN dead_letters.redrive_id IS 'the re-drive that tries it, or has tried it last';
 
 COMMENT ON COLUMN dead_letters.retried_at IS 'when its re-drive has tried it; NULL: it has not';
 

@@ -94,7 +94,7 @@ _COLUMNS = {
     "dead_letters.sha256": "of the event; it stays after the bytes are erased",
     "dead_letters.pointers": "hashes of the pointers in the error document",
     "dead_letters.size_bytes": "of the event; it stays after the bytes are erased",
-    "dead_letters.redrive_id": "the re-drive that tried it last",
+    "dead_letters.redrive_id": "the re-drive that tries it, or has tried it last",
 }
 
 

@@ -16,9 +16,13 @@ from app.db import Pool
 from app.dead_letters.store import insert_dead_letters
 from app.limits import MIB
 from app.pipes.connectors.dataset_source import open_dataset_source
+from app.pipes.connectors.model import Event
 from app.pipes.model import DatasetSource
+from app.pipes.problems import PipeTroubled
+from app.pipes.processing import EventOutcome
 from app.pipes.store import load_pipe
 from app.redrives import letter_batches, letter_store, letters, store
+from app.redrives.mending import Mending
 from app.redrives.model import NewRedrive, Redrive, RedriveFilter, RedriveKind
 from app.redrives.problems import TooManyToRedrive
 from app.redrives.runner import run_next
@@ -132,6 +136,26 @@ async def test_what_was_sent_before_the_sink_went_away_is_recorded(
     assert (shown.moved, shown.trouble) == (1, "127.0.0.1 answers 503")
     # The first is not sent again.
     assert numbers(receiver) == [0, 1, 1]
+
+
+async def test_what_a_dataset_has_taken_before_trouble_is_recorded(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mend = letter_batches.mend_events
+
+    # Stands in for a host that runs out of memory in the second step.
+    async def mend_one(
+        resources: Resources, events: Sequence[Event], plans: Mending
+    ) -> list[EventOutcome]:
+        if len(events) > 1:
+            message = "the worker has no memory left"
+            raise PipeTroubled(message)
+        return await mend(resources, events, plans)
+
+    monkeypatch.setattr(letter_batches, "mend_events", mend_one)
+    redrive, _ = await begin(resources, await to_dataset(resources))
+    assert [(await after_next(resources, redrive)).moved for _ in range(2)] == [1, 3]
+    assert await resources.pool.fetchval("SELECT sum(lines) FROM dataset_parts") == 3
 
 
 async def test_nothing_more_is_sent_once_the_lease_is_lost(

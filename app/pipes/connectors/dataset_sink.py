@@ -53,7 +53,7 @@ async def open_dataset_sink(
 
 
 class DatasetSink:
-    """A dataset whose snapshots are the batches of a pipe, each with one file of its own.
+    """A dataset whose snapshots are batches of a pipe or a re-drive, each with a file of its own.
 
     An event that is no line of JSON is refused, and so is one with a line break in it, since the
     bytes of an event do not change.
