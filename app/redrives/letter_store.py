@@ -9,7 +9,6 @@ from msgspec import Struct
 from app.db import Connection, from_row
 from app.redrives.store import IS_OPEN
 
-# Letters are locked in the order of their ids, as by erasures: two cannot wait for each other.
 _IS_FREE = f"""
 d.state = 'dead' AND NOT EXISTS (
     SELECT FROM redrives AS o
@@ -18,27 +17,29 @@ d.state = 'dead' AND NOT EXISTS (
 )
 """
 
-MARK_LETTERS = f"""
-WITH free AS (
-    SELECT d.id
-    FROM dead_letters AS d
-    WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND {_IS_FREE}
-    ORDER BY d.id
-    FOR NO KEY UPDATE OF d
-)
-UPDATE dead_letters AS d
-SET redrive_id = $3, retried_at = NULL
-FROM free
-WHERE d.tenant_id = $1 AND d.id = free.id
+# Letters are locked in the order of their ids, as by erasures: two cannot wait for each other.
+LOCK_FREE = f"""
+SELECT d.id
+FROM dead_letters AS d
+WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND {_IS_FREE}
+ORDER BY d.id
+FOR NO KEY UPDATE OF d
 """  # noqa: S608 - put together from constants
+
+MARK_LETTERS = """
+UPDATE dead_letters
+SET redrive_id = $3, retried_at = NULL
+WHERE tenant_id = $1 AND id = ANY ($2)
+"""
 
 
 async def mark_letters(
     conn: Connection, tenant: UUID, redrive_id: UUID, ids: Sequence[UUID]
 ) -> int:
     """Mark those that are free as a re-drive's own, under `lock_redrives`; return how many."""
-    status = await conn.execute(MARK_LETTERS, tenant, ids, redrive_id)
-    return int(status.rpartition(" ")[2])
+    free = [row["id"] for row in await conn.fetch(LOCK_FREE, tenant, ids)]
+    await conn.execute(MARK_LETTERS, tenant, free, redrive_id)
+    return len(free)
 
 
 SELECT_FREE = f"""
@@ -107,19 +108,18 @@ async def select_marked(
     return [from_row(MarkedLetter, row) for row in rows]
 
 
+LOCK_UNTRIED = """
+SELECT id
+FROM dead_letters
+WHERE tenant_id = $1 AND redrive_id = $2 AND id = ANY ($3) AND retried_at IS NULL
+ORDER BY id
+FOR NO KEY UPDATE
+"""
+
 MARK_RETRIED = """
-WITH untried AS (
-    SELECT id
-    FROM dead_letters
-    WHERE tenant_id = $1 AND redrive_id = $2 AND id = ANY ($3) AND retried_at IS NULL
-    ORDER BY id
-    FOR NO KEY UPDATE
-)
-UPDATE dead_letters AS d
+UPDATE dead_letters
 SET retried_at = clock_timestamp()
-FROM untried
-WHERE d.tenant_id = $1 AND d.id = untried.id
-RETURNING d.id
+WHERE tenant_id = $1 AND id = ANY ($2)
 """
 
 
@@ -130,4 +130,6 @@ async def mark_retried(
 
     Their rows are locked from here on.
     """
-    return {row["id"] for row in await conn.fetch(MARK_RETRIED, tenant, redrive_id, ids)}
+    untried = [row["id"] for row in await conn.fetch(LOCK_UNTRIED, tenant, redrive_id, ids)]
+    await conn.execute(MARK_RETRIED, tenant, untried)
+    return set(untried)

@@ -165,7 +165,8 @@ async def map_records(
                 size, suspects_end = (last - first) // 2, last
                 continue
             if failure is not None:
-                mapped.errors[first] = failure.document()
+                # What the steps before have failed at.
+                mapped.errors[first], suspects_end = failure.document(), last
             mapped.tried = last
             if time() - began >= _QUICK_SECONDS:
                 size = max(1, size // 2)

@@ -22,7 +22,7 @@ from app.pipes.problems import PipeTroubled
 from app.pipes.processing import EventOutcome
 from app.pipes.store import load_pipe
 from app.redrives import letter_batches, letter_store, letters, store
-from app.redrives.mending import Mending
+from app.redrives.mending import Mending, mend_events
 from app.redrives.model import NewRedrive, Redrive, RedriveFilter, RedriveKind
 from app.redrives.problems import TooManyToRedrive
 from app.redrives.runner import run_next
@@ -141,7 +141,7 @@ async def test_what_was_sent_before_the_sink_went_away_is_recorded(
 async def test_what_a_dataset_has_taken_before_trouble_is_recorded(
     resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mend = letter_batches.mend_events
+    mend = mend_events
 
     # Stands in for a host that runs out of memory in the second step.
     async def mend_one(
