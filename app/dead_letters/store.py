@@ -37,8 +37,8 @@ WHERE tenant_id = $1
 async def lock_stored_bytes(conn: Connection, tenant: UUID) -> int | None:
     """Let others of the tenant add no bytes until the transaction ends; return its quota of bytes.
 
-    None: it has none, and others are not kept off. Rows of datasets are locked before, and bytes
-    are freed and added after.
+    None: it has none, and others are not kept off. Rows of datasets and letters are locked before,
+    and bytes are freed and added after.
     """
     cap = await select_stored_bytes_cap(conn, tenant)
     if cap is not None:
@@ -90,9 +90,9 @@ async def insert_dead_letters(
     """Keep events that a pipe could not forward; return how many were not kept yet.
 
     A letter that is there is left as it is: the pipe was killed between its commit and the
-    acknowledgement. Call it before other changes of the transaction: with a quota it waits for the
-    tenant's lock, which `lock_stored_bytes` takes earlier. Raises QuotaExceeded, after which
-    nothing of it is kept.
+    acknowledgement. With a quota it takes the tenant's lock, which a transaction that has freed or
+    added bytes before has from `lock_stored_bytes`. Raises QuotaExceeded, after which nothing of it
+    is kept.
     """
     if not letters:
         return 0

@@ -75,11 +75,12 @@ class PlanCache:
 async def resolve_plan(
     resources: Resources, pipe: LoadedPipe, *, script: ResolvedVersion | None = None
 ) -> Plan:
-    """Resolve a pipe's references; `script` replaces its own.
+    """Resolve a pipe's references; `script` replaces its own, and makes events for the pipe.
 
-    Raises what `require_schema` and `require_script` raise.
+    What it returns is no record of the pipe's dataset yet. Raises what `require_schema` and
+    `require_script` raise.
     """
-    tenant = pipe.tenant_id
+    tenant, makes_events = pipe.tenant_id, script is not None
     async with resources.pool.acquire() as conn:
         named = await _schemas(conn, tenant, pipe.definition)
         script = script or await _script(conn, tenant, pipe.definition)
@@ -90,7 +91,7 @@ async def resolve_plan(
             own_input = _own(stored.input_schema_id, stored.input_schema_version)
             own_output = _own(stored.output_schema_id, stored.output_schema_version)
         wanted = {(each.schema_id, each.version): each.uri for each in named}
-        record = await _record_schema(conn, tenant, pipe.definition)
+        record = None if makes_events else await _record_schema(conn, tenant, pipe.definition)
         for own in (own_input, own_output, record):
             if own is not None and own not in wanted:
                 wanted[own] = await resources.bundles.uri(conn, tenant, *own)

@@ -246,13 +246,22 @@ async def erase_letters(conn: Connection, tenant: UUID, pipe_id: UUID, *, limit:
 
 
 DELETE_INBOX = "DELETE FROM pipe_inbox WHERE tenant_id = $1 AND pipe_id = $2"
-DELETE_LETTERS = "DELETE FROM dead_letters WHERE tenant_id = $1 AND pipe_id = $2"
+# In the order of their ids, as re-drives lock them.
+DELETE_LETTERS = """
+DELETE FROM dead_letters
+WHERE tenant_id = $1 AND pipe_id = $2 AND id IN (
+    SELECT id FROM dead_letters
+    WHERE tenant_id = $1 AND pipe_id = $2
+    ORDER BY id
+    FOR UPDATE
+)
+"""
 DELETE_PIPE = "DELETE FROM pipes WHERE tenant_id = $1 AND id = $2"
 
 
 async def delete_pipe(conn: Connection, tenant: UUID, pipe_id: UUID, *, erase: bool) -> None:
     """Delete a pipe; `erase`: with what is left of it. Without, letters that were moved stay."""
-    for statement in (*((DELETE_INBOX, DELETE_LETTERS) if erase else ()), DELETE_PIPE):
+    for statement in (*((DELETE_LETTERS, DELETE_INBOX) if erase else ()), DELETE_PIPE):
         await conn.execute(statement, tenant, pipe_id)
 
 

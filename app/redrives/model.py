@@ -199,7 +199,7 @@ class ClaimedRedrive(Struct, frozen=True, kw_only=True):
 
 
 class Tally(Struct, frozen=True, kw_only=True):
-    """What a batch has come to; `failures` are the first ones, for the re-drive to show.
+    """What a batch has come to; `failures`, of which the re-drive shows the first of all batches.
 
     Those of dead letters have no error: it is kept, and erased, with the letter alone.
     """

@@ -14,7 +14,6 @@ from app.datasets.upload_store import counted_bytes, insert_part, require_stored
 from app.db import Connection
 from app.errors import InvalidRequest
 from app.metrics import SNAPSHOTS_PUBLISHED
-from app.outages import DatabaseUnavailable
 from app.quotas.errors import QuotaExceeded
 from app.redrives import lease_store, run_store
 from app.redrives.model import ClaimedRedrive, RetryFailure, Tally
@@ -28,6 +27,8 @@ from app.runs.task_store import Written
 
 # After so long a batch is recorded as far as it has come.
 _BATCH_SECONDS: Final = 30.0
+# Of lines that the run has not kept, each of which may be in another part of the dataset.
+_READ_SECONDS: Final = 10.0
 _QUOTA_SECONDS: Final = 60.0
 
 
@@ -47,12 +48,8 @@ async def try_batch(
     mapped = await map_records(resources, mapper, records, seconds=_BATCH_SECONDS)
     try:
         tally = await batch.record(resources, mapped)
-    except DatabaseUnavailable:
-        # It may be committed. If it is not, retention deletes the blobs.
-        raise
-    except BaseException:
+    finally:
         await asyncio.shield(mapped.discard(resources))
-        raise
     if mapped.written:
         SNAPSHOTS_PUBLISHED.inc()
     return tally
@@ -88,9 +85,12 @@ class _Batch:
         self._mapper = mapper
 
     async def read(self, cache: ObjectCache, marked: Sequence[FailedRecord]) -> None:
-        """Read the lines of records, as many as fit into memory."""
-        size_bytes = 0
+        """Read the lines of records, as many as fit into memory and time, and one at least."""
+        time = asyncio.get_running_loop().time
+        size_bytes, until = 0, time() + _READ_SECONDS
         for each in marked:
+            if (self.whole or self._lost) and time() >= until:
+                break
             line = await read_record(cache, each)
             if line is None:
                 self._lost.append(each)
@@ -110,14 +110,19 @@ class _Batch:
         ]
         tried += [(each, False) for each in self._lost]
         async with resources.pool.acquire() as conn, conn.transaction():
+            # Locks in one order everywhere: docs/design/storage.md.
             await lease_store.lock_leased(conn, claimed)
-            if mapped.written:
-                await self._publish(conn, mapped.written)
+            dataset = await self._lock_dataset(conn) if mapped.written else None
             marked = await run_store.mark_tried(conn, claimed.tenant_id, claimed.id, tried)
             if marked != len(tried):
                 # Deleted with the run, or those of another re-drive since a cancellation.
                 raise MarksChanged("the failed records are no longer this re-drive's")
+            if dataset is not None:
+                await self._publish(conn, dataset, mapped.written)
             await lease_store.count_batch(conn, claimed, tally)
+            # From here on it may be committed, whatever the end of this block raises. If it is not,
+            # retention deletes the blobs.
+            mapped.published = True
         return tally
 
     def _tally(self, mapped: Mapped) -> Tally:
@@ -133,13 +138,21 @@ class _Batch:
             failures=tuple(failures),
         )
 
-    async def _publish(self, conn: Connection, written: Sequence[Written]) -> None:
-        """Append a file of the values as the next snapshot. Raises CannotGoOn, MustWait."""
-        tenant, run = self._claimed.tenant_id, self._mapper.run
+    async def _lock_dataset(self, conn: Connection) -> LockedDataset:
+        """Lock the dataset that takes the values. Raises CannotGoOn."""
+        run = self._mapper.run
         assert run.output_dataset_id is not None  # noqa: S101 - it has an output
-        dataset = await dataset_store.lock_dataset(conn, tenant, run.output_dataset_id)
+        dataset = await dataset_store.lock_dataset(
+            conn, self._claimed.tenant_id, run.output_dataset_id
+        )
         if dataset is None:
             raise CannotGoOn(f"the dataset {run.output_dataset!r} has been deleted")
+        return dataset
+
+    async def _publish(
+        self, conn: Connection, dataset: LockedDataset, written: Sequence[Written]
+    ) -> None:
+        """Append a file of the values as the next snapshot. Raises CannotGoOn, MustWait."""
         await _require_room(conn, self._claimed, written)
         path = f"redrives/{self._claimed.id}/{dataset.last_snapshot + 1}.jsonl"
         number = await _append(conn, self._claimed, dataset, path, written)
