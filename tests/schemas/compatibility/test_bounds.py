@@ -1,10 +1,14 @@
 """Comparisons end: hostile schemas spend the budget, and odd but small ones have verdicts."""
 
+import json
+import tracemalloc
 from typing import Any, Final
 
 import pytest
 
-from app.schemas.compatibility import compare
+from app.limits import MIB
+from app.schemas.compatibility import budget, compare, reading
+from app.schemas.compatibility.comparison import MAX_STEPS
 from app.schemas.ddl import NoType, table
 from app.schemas.document import SchemaDocument, SchemaProblem, read_document
 
@@ -65,6 +69,7 @@ def test_an_assumption_that_fails_takes_along_what_was_proven_by_it() -> None:
             },
             "$defs": {
                 "A": {
+                    "type": "object",
                     "required": ["b"],
                     "properties": {"b": {"$ref": "#/$defs/B"}, "c": {"type": kind}},
                 },
@@ -73,6 +78,64 @@ def test_an_assumption_that_fails_takes_along_what_was_proven_by_it() -> None:
         }
 
     assert _compare(schema("string"), schema("number")) != (True, True)
+
+
+def _deep(schema: dict[str, Any], key: str, **members: str) -> dict[str, Any]:
+    for _ in range(60):
+        schema = {**members, "properties": {key: schema}}
+    return schema
+
+
+def _leaves(count: int, kind: str) -> dict[str, Any]:
+    return {"properties": {f"p{n}": {"type": kind} for n in range(count)}}
+
+
+def _resources(kind: str) -> dict[str, Any]:
+    schema = {"properties": {f"p{n}": {"$id": f"p{n}", "type": kind} for n in range(1_000)}}
+    return {
+        "$id": "https://example.com/",
+        "items": _deep(schema, "k", **{"$id": "y" * 2_000 + "/"}),
+    }
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [lambda kind: _deep(_leaves(1_000, kind), "k" * 2_000), _resources],
+    ids=["pointers", "URIs"],
+)
+def test_what_deep_schemas_repeat_takes_little_memory(schema: Any) -> None:  # noqa: ANN401
+    pair = json.loads(json.dumps([schema("string"), schema("boolean")]))
+    tracemalloc.start()
+    try:
+        verdict = _compare(*pair)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert verdict != (True, True)
+    assert peak < 32 * MIB
+
+
+def test_each_pattern_that_is_tried_costs_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = 0
+
+    def matches(pattern: str, text: str) -> bool:
+        nonlocal tried
+        tried += 1
+        return pattern == text
+
+    monkeypatch.setattr(reading, "matches", matches)
+    monkeypatch.setattr(budget, "thread_time", lambda: 0.0)
+    wide = {
+        "properties": {f"p{n}": {} for n in range(400)},
+        "patternProperties": {f"x{n}": {} for n in range(400)},
+    }
+
+    verdict = _compare(wide, {**wide, "minProperties": 1})
+
+    assert verdict == (None, None)
+    # In each direction one search for a proof, and one for a document.
+    assert tried <= 4 * MAX_STEPS
 
 
 def test_equal_documents_are_compatible_whatever_they_hold() -> None:

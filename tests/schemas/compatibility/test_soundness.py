@@ -13,7 +13,8 @@ from app.schemas.compatibility.budget import Budget, Undecidable
 from app.schemas.compatibility.comparison import MAX_STEPS, counterexample
 from app.schemas.compatibility.normal_form import NormalForm
 from app.schemas.compatibility.witnesses import Witnesses
-from app.schemas.document import JsonValue, Library, SchemaDocument
+from app.schemas.document import JsonValue, SchemaDocument
+from app.schemas.library import Library
 from tests.support.validator_runs import case, check
 
 _URI: Final = "crivo:/schemas/events@1"
