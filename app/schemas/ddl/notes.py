@@ -14,11 +14,20 @@ _KEPT: Final = frozenset(" .,:;()<>[]_-+=/!?#@$%&~^|*")
 
 def note_of(field: Field, *extra: str) -> str:
     """Return the comment of a column: each note of its type once, with the path of the member."""
-    notes = [*extra, *_notes(field.type, "")]
-    return plain("; ".join(dict.fromkeys(note for note in notes if note)))
+    notes = dict.fromkeys(filter(None, extra))
+    left = MAX_COMMENT - sum(map(len, notes))
+    for note in _notes(field.type, ""):
+        if left < 0:
+            break
+        if note not in notes:
+            notes[note] = None
+            left -= len(note)
+    return plain("; ".join(notes))
 
 
 def _notes(of: Type, path: str) -> Iterator[str]:
+    # A path this long fills the comment, and those below begin with it.
+    path = path[: MAX_COMMENT + 1]
     if of.note:
         yield f"{path}: {of.note}" if path else of.note
     match of:
