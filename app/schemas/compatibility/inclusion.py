@@ -10,6 +10,7 @@ from app.schemas.compatibility.clauses import Clause, Opaque, Shape, is_void, me
 from app.schemas.compatibility.normal_form import NormalForm
 from app.schemas.compatibility.obstacles import Obstacle, numbers, shown, sizes, texts
 from app.schemas.compatibility.reading import (
+    TRIED_IN_A_STEP,
     Member,
     clause_holds,
     holds,
@@ -253,7 +254,8 @@ class Inclusion:
     def _matching(self, a: Clause, pattern: str) -> Shape | None:
         """Return what is certain of unlisted members whose names match a pattern; None: no such."""
         rests = (fields for rest in a.rests for fields in rest.covered + rest.possible)
-        self._source.budget.spend(sum(len(fields.patterns) for fields in (*a.fields, *rests)))
+        patterns = sum(len(fields.patterns) for fields in (*a.fields, *rests))
+        self._source.budget.spend(patterns // TRIED_IN_A_STEP)
         found = set(_possible_elements(a))
         for fields in a.fields:
             for other, element in fields.patterns.items():

@@ -39,6 +39,8 @@ FORMAT_EXAMPLES: Final = {
 
 MAX_EMPTY_DEPTH: Final = 6
 _CHARACTERS_IN_A_STEP: Final = 256
+TRIED_IN_A_STEP: Final = 16
+"""Patterns that a name is tried with, or other demands that are looked through."""
 
 
 class Member(Struct, frozen=True):
@@ -53,7 +55,7 @@ class Member(Struct, frozen=True):
 
 
 def member(clause: Clause, name: str, budget: Budget) -> Member:
-    """Return what a clause demands of the member of a name; each pattern that is tried costs."""
+    """Return what a clause demands of the member of a name; patterns cost."""
     if name in clause.absent:
         return Member(None, None)
     certain: set[Element] = set()
@@ -79,7 +81,7 @@ def member(clause: Clause, name: str, budget: Budget) -> Member:
 
 
 def _elements(fields: Fields, name: str, budget: Budget) -> Iterator[tuple[Element, bool | None]]:
-    budget.spend(len(fields.patterns))
+    budget.spend(len(fields.patterns) // TRIED_IN_A_STEP)
     if name in fields.properties:
         yield fields.properties[name], True
     for pattern, element in fields.patterns.items():
@@ -106,7 +108,7 @@ def possibly(element: Element) -> Element:
 
 def item(clause: Clause, index: int | None, budget: Budget) -> Shape:
     """Return what a clause demands of the item at an index, or of those after all listed ones."""
-    budget.spend(len(clause.items))
+    budget.spend(len(clause.items) // TRIED_IN_A_STEP)
     found = set()
     for items in clause.items:
         if index is not None and index < len(items.first):
