@@ -254,8 +254,8 @@ class Inclusion:
     def _matching(self, a: Clause, pattern: str) -> Shape | None:
         """Return what is certain of unlisted members whose names match a pattern; None: no such."""
         rests = (fields for rest in a.rests for fields in rest.covered + rest.possible)
-        patterns = sum(len(fields.patterns) for fields in (*a.fields, *rests))
-        self._source.budget.spend(patterns // TRIED_IN_A_STEP)
+        tried = sum(len(fields.patterns) for fields in (*a.fields, *rests))
+        self._source.budget.spend(tried // TRIED_IN_A_STEP)
         found = set(_possible_elements(a))
         for fields in a.fields:
             for other, element in fields.patterns.items():

@@ -27,7 +27,7 @@ class Witnesses:
     def find(self) -> tuple[Any] | None:
         """Return a document that `source` accepts and `target` refuses, or None."""
         a, b = self._source.root(), self._target.root()
-        for document in self._samples(a, b):
+        for document in self.samples():
             if holds(self._source, a, document) and holds(self._target, b, document) is False:
                 return (document,)
         return None

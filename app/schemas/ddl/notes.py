@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from app.schemas.ddl.types import Field, ListOf, MapOf, StructOf, Type
+from app.schemas.ddl.types import Field, ListOf, MapOf, Scalar, StructOf, Type
 
 MAX_COMMENT: Final = 255
 """Characters, as the Glue catalog has it."""
@@ -28,7 +28,7 @@ def note_of(field: Field, *extra: str) -> str:
 def _notes(of: Type, path: str) -> Iterator[str]:
     # A path this long fills the comment, and those below begin with it.
     path = path[: MAX_COMMENT + 1]
-    if of.note:
+    if isinstance(of, Scalar | StructOf) and of.note:
         yield f"{path}: {of.note}" if path else of.note
     match of:
         case ListOf():
