@@ -15,6 +15,8 @@ from app.schemas.drafts import DATA, MAPS, SCHEMAS
 from app.schemas.pointers import Way
 
 _URI: Final = re.compile(rf"{re.escape(URI_PREFIX)}([^@#]*)@([1-9][0-9]{{0,8}})(?:#.*)?", re.DOTALL)
+# What resolves to such a URI against that of the schema itself.
+_RELATIVE: Final = re.compile(r"[^:/?#@]+@[^:/?#@]+(?:#.*)?", re.DOTALL)
 _KEYWORDS: Final = ("$schema", "$ref", "$dynamicRef")
 
 
@@ -34,9 +36,9 @@ class NotJson(Exception):
 
 
 class Reference(Struct, frozen=True):
-    """A text that begins as the URI of a registered schema does, and the version it names exactly.
+    """A text that may be meant for a registered schema, and the version that it names exactly.
 
-    Both are None for any other text, such as one that names an alias.
+    Both are None for any other text, such as one that names an alias, or `events@3`.
     """
 
     pointer: str
@@ -57,13 +59,17 @@ def find_references(document: bytes) -> list[Reference]:
     texts: set[str] = set()
     room = MAX_SCHEMA_BYTES
     for way, keyword, text in _keyword_texts(_parse(document)):
-        if not text.startswith(URI_PREFIX) or (room <= 0 and text in texts):
+        if not _is_candidate(text) or (room <= 0 and text in texts):
             continue
         pointer = way.pointer(keyword) if room > 0 else ""
         room -= len(pointer)
         texts.add(text)
         found.append(_reference(pointer, text))
     return found
+
+
+def _is_candidate(text: str) -> bool:
+    return text.startswith(URI_PREFIX) or _RELATIVE.fullmatch(text) is not None
 
 
 def _parse(document: bytes) -> Any:  # noqa: ANN401 - any JSON

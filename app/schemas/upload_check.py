@@ -12,7 +12,7 @@ from app.check_turns import check_turn
 from app.errors import invalid
 from app.limits import MAX_CLOSURE_BYTES, MAX_CLOSURE_DOCUMENTS, MAX_SCHEMA_BYTES
 from app.resources import Resources
-from app.sandbox.schema_checks import SchemaSet
+from app.sandbox.schema_checks import URI_PREFIX, SchemaSet
 from app.sandbox.validation import check_schema
 from app.schema_bundles import StoredSchema, Version, uri_of
 from app.schemas.problems import InvalidSchema, SchemaTooLarge
@@ -140,6 +140,8 @@ def _too_many() -> SchemaTooLarge:
 
 def _explain(reference: Reference, found: dict[tuple[str, int], FoundVersion]) -> str | None:
     """Say why a reference does not lead to a registered schema; None: it does."""
+    if not reference.text.startswith(URI_PREFIX):
+        return f"a reference to a registered schema is written in full, like {uri_of('events', 3)}"
     if reference.name is None or reference.version is None:
         return (
             "names no exact version; a reference to a registered schema is like "

@@ -11,8 +11,8 @@ _PARTS: Final = re.compile(
 
 
 def is_reserved(uri: str) -> bool:
-    """Say whether a URI is one of a registered version's: no ``$id`` may take it."""
-    return uri.startswith(URI_PREFIX)
+    """Say whether a URI may be a registered version's: no ``$id`` may take it."""
+    return uri.startswith(URI_PREFIX) and "@" in uri
 
 
 def resolve_uri(base: str, reference: str) -> tuple[str, str]:
