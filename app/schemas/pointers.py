@@ -1,4 +1,4 @@
-"""Where a value stands in a JSON document, and how a JSON pointer writes that (RFC 6901)."""
+"""Ways to the values of a JSON document, and the JSON pointers that write them (RFC 6901)."""
 
 from msgspec import Struct
 

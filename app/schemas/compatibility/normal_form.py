@@ -196,11 +196,12 @@ class NormalForm:
                     continue
                 self.budget.spend(1 + (a.size() + b.size()) // _COPIED_IN_A_STEP)
                 both = meet(a, b)
-                if not is_void(both):
-                    found.append(both)
-        if len(found) > MAX_CLAUSES:
-            at = "" if place is None else self.library.location(At(place))
-            raise Undecidable(at, f"has more than {MAX_CLAUSES} alternatives")
+                if is_void(both):
+                    continue
+                found.append(both)
+                if len(found) > MAX_CLAUSES:
+                    at = "" if place is None else self.library.location(At(place))
+                    raise Undecidable(at, f"has more than {MAX_CLAUSES} alternatives")
         return found
 
 

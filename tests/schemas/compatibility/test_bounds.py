@@ -16,9 +16,14 @@ _URI: Final = "crivo:/schemas/events@"
 _DRAFT_7: Final = "http://json-schema.org/draft-07/schema#"
 
 
-def _compare(old: Any, new: Any) -> tuple[bool | None, bool | None]:  # noqa: ANN401 - any JSON
+def _compare(
+    old: Any,  # noqa: ANN401 - any JSON
+    new: Any,  # noqa: ANN401 - any JSON
+    *,
+    strict: bool = False,
+) -> tuple[bool | None, bool | None]:
     documents = [
-        SchemaDocument(f"{_URI}{n}", {f"{_URI}{n}": schema}, ())
+        SchemaDocument(f"{_URI}{n}", {f"{_URI}{n}": schema}, [f"{_URI}{n}"] if strict else ())
         for n, schema in ((1, old), (2, new))
     ]
     verdict = compare(*documents)
@@ -51,6 +56,33 @@ def test_references_that_multiply_are_compared_once(keyword: str, levels: int, c
 
     # Twenty of eight levels are within the bounds, though not within the steps.
     assert backward is (None if copies == 20 else True)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
+        {"allOf": [{"anyOf": [{"minimum": n, "maxLength": n} for n in range(40)]}] * 4},
+        {"enum": list(range(30_000))},
+        {"properties": {f"p{n}": {"$ref": "#"} for n in range(2_000)}},
+        {"anyOf": [{"required": [f"p{n}"]} for n in range(300)]},
+        {"$ref": "crivo:/schemas/gone@1"},
+    ],
+)
+def test_hostile_schemas_are_bounded(
+    schema: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The steps alone end the searches.
+    monkeypatch.setattr(budget, "thread_time", lambda: 0.0)
+    tracemalloc.start()
+    try:
+        verdict = _compare(schema, {**schema, "minProperties": 1}, strict=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert verdict == (None, None)
+    assert peak < 32 * MIB
 
 
 @pytest.mark.parametrize("size", [64, 65, 128])
@@ -100,7 +132,7 @@ def _resources(kind: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "schema",
-    [lambda kind: _deep(_leaves(1_000, kind), "k" * 2_000), _resources],
+    [lambda kind: _deep(_leaves(300, kind), "k" * 2_000), _resources],
     ids=["pointers", "URIs"],
 )
 def test_what_deep_schemas_repeat_takes_little_memory(schema: Any) -> None:  # noqa: ANN401
