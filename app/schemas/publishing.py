@@ -103,8 +103,9 @@ async def put_schema(
 async def check_schema(resources: Resources, caller: Caller, check: CheckSchema) -> CheckedSchema:
     """Check a schema as a put would, and compare it with a version; nothing is stored.
 
-    Raises SchemaNotFound, SchemaVersionNotFound, SchemaTooLarge, InvalidSchema, CheckBusy,
-    TooManyChecks.
+    Without `against` nothing is compared, and the schema is accepted. With it, its URI is that of
+    the next version there. Raises InvalidRequest, SchemaNotFound and SchemaVersionNotFound for
+    `against`, SchemaTooLarge, InvalidSchema, CheckBusy, TooManyChecks.
     """
     against = None
     demanded, newest = Compatibility.NONE, 0
