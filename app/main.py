@@ -78,6 +78,7 @@ from app.quotas.in_flight import InFlightLimiter
 from app.quotas.rates import open_rate_limiter
 from app.quotas.turns import TenantTurns
 from app.redrives.api import router as redrives
+from app.redrives.store import select_states as select_redrive_states
 from app.replays.api import router as replays
 from app.resources import Resources, open_resources
 from app.runs.api import router as runs
@@ -136,6 +137,7 @@ def create_app(settings: Settings) -> Litestar:
             waiters.watch(select_batch_states)
             waiters.watch(select_comparison_states)
             waiters.watch(select_run_states)
+            waiters.watch(select_redrive_states)
             app.state.queue_limit = QueueLimit(limit=settings.max_queued)
             app.state.uploads = InFlightLimiter(max_per_tenant=MAX_UPLOADS_OF_TENANT)
             app.state.part_turns = TenantTurns(max_per_tenant=MAX_PARTS_AT_ONCE)

@@ -7,13 +7,15 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from app.errors import InvalidRequest, Problem, clipped
+from app.errors import InvalidRequest, Problem, clipped, invalid
 from app.wording import expected
 
 LATEST: Final = "latest"
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)"
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+# `/scripts/check` and `/schemas/check` are routes, so nothing there can have this name.
+_RESERVED_NAMES: Final = frozenset({"check"})
 # PostgreSQL's text type stores every character but NUL.
 Description = Annotated[str, Meta(max_length=4_000, pattern=r"^[^\x00]*$")]
 Note = Annotated[str, Meta(max_length=1_000, pattern=r"^[^\x00]*$")]
@@ -85,6 +87,24 @@ class Parser(Struct, frozen=True):
             message = f"{clipped(text)!r} cannot name a {self.noun}: {expected(Name)}"
             raise InvalidRequest(message, errors=[{"pointer": f"/{self.noun}", "message": message}])
         return self.subject(text)
+
+
+def require_free_name(name: str, *, pointer: str) -> None:
+    """Refuse a name for what is new that would be a route, or an id. Raises InvalidRequest."""
+    if name in _RESERVED_NAMES:
+        raise invalid(pointer, f"{name!r} is the name of a route")
+    if is_uuid(name):
+        raise invalid(pointer, "a name cannot look like an id")
+
+
+def id_or_name(subject: UUID | str) -> tuple[UUID | None, str | None]:
+    """Return the parameters of a statement that finds a row by its id or its name."""
+    return (subject, None) if isinstance(subject, UUID) else (None, subject)
+
+
+def number_or_alias(selector: int | str) -> tuple[int | None, str | None]:
+    """Return the parameters of a statement that finds a version by its number or its alias."""
+    return (selector, None) if isinstance(selector, int) else (None, selector)
 
 
 def is_name(text: str) -> bool:

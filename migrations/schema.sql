@@ -749,8 +749,8 @@ CREATE TABLE dead_letters (
     script_version integer,
     attempts integer DEFAULT 1 NOT NULL,
     redrive_id uuid,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    failed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    created_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    failed_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
     moved_at timestamp with time zone,
     erased_at timestamp with time zone,
     retried_at timestamp with time zone,
@@ -780,7 +780,7 @@ COMMENT ON COLUMN dead_letters.event IS 'the event as it arrived, byte for byte;
 
 COMMENT ON COLUMN dead_letters.size_bytes IS 'of the event; it stays after the bytes are erased';
 
-COMMENT ON COLUMN dead_letters.redrive_id IS 'the re-drive that tried it last';
+COMMENT ON COLUMN dead_letters.redrive_id IS 'the re-drive that tries it, or has tried it last';
 
 COMMENT ON COLUMN dead_letters.retried_at IS 'when its re-drive has tried it; NULL: it has not';
 

@@ -51,8 +51,10 @@ async def put(
     """
     _require_key(wanted)
     async with resources.pool.acquire() as conn, conn.transaction():
-        schema = await _resolve_schema(conn, caller.tenant, wanted)
         before = await store.lock_dataset(conn, caller.tenant, name)
+        schema = await _resolve_schema(
+            conn, caller.tenant, wanted, allow_archived=before is not None
+        )
         preconditions.require(None if before is None else "*")
         if before is None:
             if await create(resources, conn, caller, name, wanted, schema=schema):
@@ -229,14 +231,16 @@ def _require_key(wanted: PutDataset) -> None:
 
 
 async def _resolve_schema(
-    conn: Connection, tenant: UUID, wanted: PutDataset
+    conn: Connection, tenant: UUID, wanted: PutDataset, *, allow_archived: bool
 ) -> ResolvedSchema | None:
+    """Resolve the schema of a dataset, which keeps one that has been archived since."""
     if wanted.schema is None:
         return None
     if wanted.format is not Format.JSONL:
         raise invalid("/schema", f"needs the format jsonl; it is {wanted.format}")
     try:
-        return await schemas.resolve(conn, tenant, parse_schema_ref(wanted.schema))
+        ref = parse_schema_ref(wanted.schema)
+        return await schemas.resolve(conn, tenant, ref, allow_archived=allow_archived)
     except Problem as problem:
         raise located("/schema", problem) from None
 

@@ -304,7 +304,7 @@ async def _add_part(
                 conn,
                 caller.tenant,
                 caps,
-                stored_bytes=max(stored.stored_bytes + stored.index_bytes, MIN_COUNTED_PART_BYTES),
+                stored_bytes=upload_store.counted_bytes([stored]),
                 raw_bytes=stored.raw_bytes,
             )
             await upload_store.insert_part(

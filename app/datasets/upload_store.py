@@ -3,6 +3,7 @@
 Locks are taken in one order: the dataset's row, then the upload's, then the tenant's quota.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -11,8 +12,10 @@ from msgspec import Struct
 from app.datasets.model import Mode
 from app.datasets.parts import Format, StoredPart
 from app.db import Connection, from_row, optional_from_row
+from app.limits import MIN_COUNTED_PART_BYTES
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
+from app.quotas.store import select_stored_bytes_cap
 from app.schemas.pinned import SchemaKey
 from app.sql_parameters import in_order
 
@@ -213,6 +216,20 @@ async def require_room(
     )
     if row is not None:
         raise QuotaExceeded(row["quota"], limit=row["cap"], used=row["used"])
+
+
+async def require_stored_bytes(conn: Connection, tenant: UUID, stored_bytes: int) -> None:
+    """Check that what a worker stores is within the tenant's quota; others wait, as above.
+
+    Raises QuotaExceeded.
+    """
+    caps = Caps(max_stored_bytes=await select_stored_bytes_cap(conn, tenant))
+    await require_room(conn, tenant, caps, stored_bytes=stored_bytes, raw_bytes=0)
+
+
+def counted_bytes(parts: Iterable[StoredPart]) -> int:
+    """Return what parts count as in the quota of stored bytes."""
+    return sum(max(each.stored_bytes + each.index_bytes, MIN_COUNTED_PART_BYTES) for each in parts)
 
 
 INSERT_FILE = """

@@ -84,28 +84,33 @@ async def select_pipe_id(conn: Connection, tenant: UUID, name: str) -> UUID | No
     return found
 
 
-# In the order of ids: two erasures cannot deadlock. What an error says can repeat the event.
+# In the order of ids: two erasures cannot deadlock.
+LOCK_KEPT = """
+SELECT id
+FROM dead_letters
+WHERE tenant_id = $1 AND id = ANY ($2) AND state <> 'erased'
+ORDER BY id
+FOR NO KEY UPDATE
+"""
+
+# What an error says can repeat the event.
 ERASE_EVENTS = """
-WITH kept AS (
-    SELECT tenant_id, id
-    FROM dead_letters
-    WHERE tenant_id = $1 AND id = ANY ($2) AND state <> 'erased'
-    ORDER BY id
-    FOR UPDATE
-)
 UPDATE dead_letters AS d
 SET state = 'erased', event = NULL, erased_at = clock_timestamp(), pointers = '{}',
     error = convert_to(
         json_build_object('kind', d.kind, 'message', 'the event is erased')::text, 'UTF8')
-FROM kept
-WHERE d.tenant_id = kept.tenant_id AND d.id = kept.id
-RETURNING d.id
+WHERE d.tenant_id = $1 AND d.id = ANY ($2)
 """
 
 
 async def erase_events(conn: Connection, tenant: UUID, ids: Sequence[UUID]) -> int:
-    """Erase the bytes and the reasons of letters; return how many were not erased before."""
-    return len(await conn.fetch(ERASE_EVENTS, tenant, ids))
+    """Erase the bytes and the reasons of letters; return how many were not erased before.
+
+    In a transaction of the caller.
+    """
+    kept = [row["id"] for row in await conn.fetch(LOCK_KEPT, tenant, ids)]
+    await conn.execute(ERASE_EVENTS, tenant, kept)
+    return len(kept)
 
 
 SELECT_COUNTS = """

@@ -25,7 +25,6 @@ from app.dead_letters.model import (
 from app.dead_letters.problems import EventErased, event_with_line_feed, letter_not_found
 from app.errors import invalid
 from app.http.bodies import parse_datetime
-from app.http.middleware import TargetTooLong
 from app.http.openapi import BINARY, RAW_TEXT, ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.http.ranges import DESCRIBED as DESCRIBED_RANGES, RangeNotSatisfiable
@@ -48,8 +47,6 @@ _UNKNOWN: Final = (
     schema_version_not_found("events", 9),
     script_not_found("clean"),
     version_not_found("clean", 9),
-    # Several conditions can be longer than an address may be.
-    TargetTooLong("the address has 13234 bytes; the limit is 8192"),
 )
 
 

@@ -16,19 +16,11 @@ from app.dead_letters.model import (
 from app.dead_letters.pointers import pointer_hashes
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
+from app.quotas.store import select_stored_bytes_cap
 from app.sql_parameters import in_order
 
 # What one statement carries at most; PostgreSQL takes messages of up to 1 GiB.
 _STATEMENT_BYTES: Final = 32 << 20
-
-SELECT_STORED_BYTES_CAP = """
-SELECT coalesce(
-           t.max_stored_bytes,
-           nullif(current_setting('crivo.default_max_stored_bytes', true), '')::bigint
-       )
-FROM tenants AS t
-WHERE t.id = $1
-"""
 
 # The lock of quota_against_execution_v2: whoever adds bytes counts those of the others.
 LOCK_STORED_BYTES = """
@@ -45,10 +37,10 @@ WHERE tenant_id = $1
 async def lock_stored_bytes(conn: Connection, tenant: UUID) -> int | None:
     """Let others of the tenant add no bytes until the transaction ends; return its quota of bytes.
 
-    None: it has none, and others are not kept off. Rows of datasets are locked before, and bytes
-    are freed and added after.
+    None: it has none, and others are not kept off. Rows of datasets and letters are locked before,
+    and bytes are freed and added after.
     """
-    cap: int | None = await conn.fetchval(SELECT_STORED_BYTES_CAP, tenant)
+    cap = await select_stored_bytes_cap(conn, tenant)
     if cap is not None:
         await conn.execute(LOCK_STORED_BYTES, tenant)
     return cap
@@ -98,9 +90,9 @@ async def insert_dead_letters(
     """Keep events that a pipe could not forward; return how many were not kept yet.
 
     A letter that is there is left as it is: the pipe was killed between its commit and the
-    acknowledgement. Call it before other changes of the transaction: with a quota it waits for the
-    tenant's lock, which `lock_stored_bytes` takes earlier. Raises QuotaExceeded, after which
-    nothing of it is kept.
+    acknowledgement. With a quota it takes the tenant's lock, which a transaction that has freed or
+    added bytes before has from `lock_stored_bytes`. Raises QuotaExceeded, after which nothing of it
+    is kept.
     """
     if not letters:
         return 0

@@ -27,6 +27,7 @@ from app.http.challenges import documented_refusals
 from app.http.idempotency import DESCRIBED, DESCRIBED_REPLAY
 from app.http.loopback import CrossSiteOrigin, ForeignHost
 from app.http.methods import described_head
+from app.http.middleware import HeadTooLarge, TargetTooLong
 from app.http.negotiation import NotAcceptable
 from app.http.openapi_parameters import (
     REFS,
@@ -60,6 +61,8 @@ _ALWAYS: Final = (
     CrossSiteOrigin("Origin is 'http://elsewhere.example'"),
     NotAcceptable("this route produces application/json; Accept is 'text/html'"),
     ForeignHost("Host is 'elsewhere.example'; without API keys only this machine is served"),
+    TargetTooLong("the address has 13234 bytes; the limit is 8192"),
+    HeadTooLarge("there are 101 headers with 5678 bytes; the limits are 100 and 32768"),
     Problem("The error is in the service's log"),
 )
 _TOO_MANY: Final = (

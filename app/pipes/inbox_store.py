@@ -1,32 +1,38 @@
 """Store events that arrive over HTTP until they are forwarded."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 from msgspec import Struct
 
 from app.db import Connection, from_row, optional_from_row
 
-# Until the transaction ends the pipe is not deleted and keeps its source; its batches commit.
-SHARE_PIPE = """
-SELECT id, definition -> 'from' ? 'http' AS takes_events
-FROM pipes
-WHERE tenant_id = $1 AND name = $2
-FOR KEY SHARE
-"""
 
-
-class SharedPipe(Struct, frozen=True, kw_only=True):
-    """A pipe that events are added to, if its source takes any."""
+class FoundPipe(Struct, frozen=True, kw_only=True):
+    """A pipe that events are sent to, if its source takes any."""
 
     id: UUID
     takes_events: bool
 
 
-async def share_pipe(conn: Connection, tenant: UUID, name: str) -> SharedPipe | None:
-    """Keep a pipe as it is until the transaction ends."""
-    return optional_from_row(SharedPipe, await conn.fetchrow(SHARE_PIPE, tenant, name))
+FIND_PIPE = """
+SELECT id, definition -> 'from' ? 'http' AS takes_events
+FROM pipes
+WHERE tenant_id = $1 AND name = $2
+"""
+
+# Until the transaction ends the pipe is not deleted and keeps its source; its batches commit.
+SHARE_PIPE = FIND_PIPE + "FOR KEY SHARE"
+
+
+async def find_pipe(conn: Connection, tenant: UUID, name: str) -> FoundPipe | None:
+    """Find a pipe by its name, as it is now."""
+    return optional_from_row(FoundPipe, await conn.fetchrow(FIND_PIPE, tenant, name))
+
+
+async def share_pipe(conn: Connection, tenant: UUID, name: str) -> FoundPipe | None:
+    """Find a pipe by its name, and keep it as it is until the transaction ends."""
+    return optional_from_row(FoundPipe, await conn.fetchrow(SHARE_PIPE, tenant, name))
 
 
 class InboxUse(Struct, frozen=True, kw_only=True):
@@ -49,16 +55,6 @@ async def select_inbox_use(conn: Connection, tenant: UUID) -> InboxUse:
     row = await conn.fetchrow(SELECT_INBOX_USE, tenant)
     assert row is not None  # noqa: S101 - a sum has a row
     return from_row(InboxUse, row)
-
-
-# The function is in migrations/sql/quota_against_part_v1.sql.
-QUOTA_AGAINST_EVENTS = """
-SELECT quota, cap, used
-FROM quota_against_execution_v2(
-    tenant => $1, size_bytes => $2, max_queued => NULL, max_stored_bytes => $3,
-    max_bytes_per_day => $4
-)
-"""
 
 
 class NewRow(Struct, frozen=True, kw_only=True):
@@ -94,11 +90,10 @@ class InboxRow(Struct, frozen=True, kw_only=True):
     events_done: int
     event_id: str | None
     body: bytes
-    received_at: datetime
 
 
 SELECT_ROWS = """
-SELECT r.id, r.events, r.events_done, r.event_id, r.body, r.received_at
+SELECT r.id, r.events, r.events_done, r.event_id, r.body
 FROM (
     SELECT w.*, sum(octet_length(w.body)) OVER (ORDER BY w.id) - octet_length(w.body) AS before
     FROM (

@@ -139,16 +139,24 @@ async def renew_leases(
     return {row["id"]: StillHeld(is_renewed=row["is_renewed"], rests=row["rests"]) for row in rows}
 
 
+# The lease of one whose row is locked runs out on its own: a worker that stops waits for nobody.
 RELEASE_LEASES = """
+WITH free AS MATERIALIZED (
+    SELECT p.id
+    FROM pipes AS p
+    JOIN unnest($1::uuid[], $2::bigint[]) AS h (id, lease_token)
+      ON h.id = p.id AND h.lease_token = p.lease_token
+    FOR NO KEY UPDATE OF p SKIP LOCKED
+)
 UPDATE pipes AS p
 SET worker_id = NULL, lease_token = NULL, lease_expires_at = clock_timestamp()
-FROM unnest($1::uuid[], $2::bigint[]) AS h (id, lease_token)
-WHERE p.id = h.id AND p.lease_token = h.lease_token
+FROM free AS f
+WHERE p.id = f.id
 """
 
 
 async def release_leases(conn: Connection, held: Sequence[HeldPipe]) -> None:
-    """Give up pipes, which other workers can claim at once."""
+    """Give up pipes, which other workers can claim at once, without waiting for any."""
     ids, tokens = [each.id for each in held], [each.lease_token for each in held]
     await conn.execute(RELEASE_LEASES, ids, tokens)
 
@@ -207,7 +215,7 @@ SELECT id FROM counted
 async def count_batch(
     conn: Connection, held: HeldPipe, *, events_in: int, forwarded: int, refused: int
 ) -> None:
-    """Count a batch, first in its transaction. Raises LeaseLost: nothing may commit."""
+    """Count a batch, in the transaction of its outcome. Raises LeaseLost: nothing may commit."""
     values = in_order(
         COUNT_BATCH,
         tenant_id=held.tenant_id,

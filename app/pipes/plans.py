@@ -55,32 +55,32 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class PlanCache:
-    """The plan of one pipe, resolved again after a second."""
+    """The plan of a pipe as it is defined at one time, resolved again after a second."""
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, pipe: LoadedPipe) -> None:
         """Begin with none."""
         self._resources = resources
+        self._pipe = pipe
         self._plan: Plan | None = None
-        self._key: tuple[UUID, int] | None = None
         self._until = 0.0
 
-    async def plan(self, pipe: LoadedPipe) -> Plan:
-        """Return the plan of a pipe. Raises what `resolve_plan` raises."""
-        key = (pipe.id, pipe.revision)
-        if self._plan is None or self._key != key or monotonic() >= self._until:
-            self._plan = await resolve_plan(self._resources, pipe)
-            self._key, self._until = key, monotonic() + _SECONDS
+    async def plan(self) -> Plan:
+        """Return the plan of the pipe. Raises what `resolve_plan` raises."""
+        if self._plan is None or monotonic() >= self._until:
+            self._plan = await resolve_plan(self._resources, self._pipe)
+            self._until = monotonic() + _SECONDS
         return self._plan
 
 
 async def resolve_plan(
     resources: Resources, pipe: LoadedPipe, *, script: ResolvedVersion | None = None
 ) -> Plan:
-    """Resolve a pipe's references; `script` replaces its own.
+    """Resolve a pipe's references; `script` replaces its own, and makes events for the pipe.
 
-    Raises what `require_schema` and `require_script` raise.
+    What it returns is no record of the pipe's dataset yet. Raises what `require_schema` and
+    `require_script` raise.
     """
-    tenant = pipe.tenant_id
+    tenant, makes_events = pipe.tenant_id, script is not None
     async with resources.pool.acquire() as conn:
         named = await _schemas(conn, tenant, pipe.definition)
         script = script or await _script(conn, tenant, pipe.definition)
@@ -91,7 +91,7 @@ async def resolve_plan(
             own_input = _own(stored.input_schema_id, stored.input_schema_version)
             own_output = _own(stored.output_schema_id, stored.output_schema_version)
         wanted = {(each.schema_id, each.version): each.uri for each in named}
-        record = await _record_schema(conn, tenant, pipe.definition)
+        record = None if makes_events else await _record_schema(conn, tenant, pipe.definition)
         for own in (own_input, own_output, record):
             if own is not None and own not in wanted:
                 wanted[own] = await resources.bundles.uri(conn, tenant, *own)

@@ -67,6 +67,10 @@ class LeaseLost(CrivoError):
     """Another worker may hold the pipe by now: nothing of the batch may be committed."""
 
 
+class RowsLocked(CrivoError):
+    """Others hold what a transaction needs: nothing of it is stored."""
+
+
 def pipe_not_found(name: str) -> PipeNotFound:
     """Name a missing pipe."""
     return PipeNotFound(

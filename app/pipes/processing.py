@@ -5,9 +5,10 @@ becomes a dead letter. What it was beside is processed again, without it.
 """
 
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from time import time
+from time import monotonic, time
 from typing import Final
 
 import structlog
@@ -71,11 +72,13 @@ async def process_events(
     plan: Plan,
     *,
     turn: Turn | None = None,
+    seconds: float | None = None,
 ) -> list[EventOutcome]:
     """Return what becomes of each event, in their order.
 
     With a plan without checks and a script all are forwarded as they are. `turn`: of each use of
-    the sandbox, for the turns of pipes. Raises PipeTroubled, Unavailable, SandboxUnavailable.
+    the sandbox, for the turns of pipes. `seconds`: after so long, only what has become of the first
+    events, of one at least. Raises PipeTroubled, Unavailable, SandboxUnavailable.
     """
     batch = _Batch(resources, pipe, plan, turn)
     if plan.checks is None and plan.script is None:
@@ -88,8 +91,14 @@ async def process_events(
             readable.append(event)
         else:
             outcomes[number] = refused
-    processed = iter(await batch.process(readable))
-    return [outcomes.get(number) or next(processed) for number in range(len(events))]
+    until = None if seconds is None else monotonic() + seconds
+    processed = deque(await batch.process(readable, until=until))
+    done: list[EventOutcome] = []
+    for number in range(len(events)):
+        if number not in outcomes and not processed:
+            break
+        done.append(outcomes.get(number) or processed.popleft())
+    return done
 
 
 class _Failed(Exception):
@@ -116,11 +125,11 @@ class _Batch:
         # Whether the event that a batch failed at has been the reason so far.
         self._trusts = True
 
-    async def process(self, events: Sequence[Event]) -> list[EventOutcome]:
-        """Process events, divided as often as it takes."""
+    async def process(self, events: Sequence[Event], *, until: float | None) -> list[EventOutcome]:
+        """Process events, divided as often as it takes; after a time only the first ones."""
         done: list[EventOutcome] = []
         waiting: list[tuple[Sequence[Event], bool]] = [(events, False)] if events else []
-        while waiting:
+        while waiting and not (done and until is not None and monotonic() >= until):
             part, is_suspect = waiting.pop()
             try:
                 done += await self._attempt(part)

@@ -104,7 +104,7 @@ class _Runner:
         """
         while True:
             for each in list(self._running.values()):
-                if not each.loop.holds():
+                if not each.loop.lease.holds():
                     log.warning("pipe.lease_ran_out", id=str(each.held.id))
                     self._end(each)
             await asyncio.sleep(_LOOK_SECONDS)
@@ -139,7 +139,7 @@ class _Runner:
             if lease.rests:
                 each.stop()
             if lease.is_renewed:
-                each.loop.renewed(until=until)
+                each.loop.lease.renewed(until=until)
 
     async def _claim(self, room: int) -> None:
         until = self._lease_end()
@@ -156,7 +156,7 @@ class _Runner:
                 # Our own lease has run out, and we have claimed it again.
                 self._end(stale)
             loop = PipeLoop(self._resources, held, self._commits)
-            loop.renewed(until=until)
+            loop.lease.renewed(until=until)
             task = asyncio.create_task(
                 _run_after(self._ending.get(held.id), loop), name=f"pipe {held.id}"
             )

@@ -21,7 +21,7 @@ from app.pipes.connectors.permissions import require_permitted
 from app.pipes.model import DatasetSink, DatasetSource, HttpSource, Pipe, PutPipe
 from app.pipes.plans import require_schema, require_script
 from app.pipes.problems import PipeNotEmpty, pipe_not_found
-from app.pipes.store import LockedPipe
+from app.pipes.store import FoundPipe
 from app.pipes.topology import require_apart
 from app.preconditions import Preconditions
 from app.quotas.errors import QuotaExceeded
@@ -47,27 +47,28 @@ async def put(
     `require_schema`, `require_script` and `dataset_not_found` name.
     """
     _require_scopes(caller, wanted)
-    async with resources.pool.acquire() as conn, conn.transaction():
-        await store.lock_additions(conn, caller.tenant)
-        before = await store.lock_pipe(conn, caller.tenant, name)
-        preconditions.require(None if before is None else "*")
+    async with resources.pool.acquire() as conn:
+        found = await store.find_pipe(conn, caller.tenant, name)
+        preconditions.require(None if found is None else "*")
+        if found is not None and found.definition == wanted:
+            # Nothing changes, so what it names may have been archived since.
+            return await read_pipe(conn, caller.tenant, name), False
+        # Without locks, since it may take a while: a pipe's references are resolved as it works.
         await _require_named(resources, conn, caller.tenant, wanted)
         await require_permitted(conn, resources.settings, caller.tenant, wanted)
-        await require_apart(conn, caller.tenant, name, wanted)
-        if before is None:
-            if await store.insert_pipe(conn, caller.tenant, uuid.uuid7(), name, wanted):
-                await _require_room(resources, conn, caller.tenant)
-                await _log(conn, caller, Action.PIPE_CREATED, name)
-                return await read_pipe(conn, caller.tenant, name), True
-            # Another request has created it since.
+        async with conn.transaction():
+            await store.lock_additions(conn, caller.tenant)
             before = await store.lock_pipe(conn, caller.tenant, name)
             preconditions.require(None if before is None else "*")
-        if before is None:
-            raise pipe_not_found(name)
-        if before.definition != wanted:
-            await _change(conn, caller.tenant, name, before, wanted)
-            await _log(conn, caller, Action.PIPE_CHANGED, name)
-        return await read_pipe(conn, caller.tenant, name), False
+            await require_apart(conn, caller.tenant, name, wanted)
+            if before is None:
+                await store.insert_pipe(conn, caller.tenant, uuid.uuid7(), name, wanted)
+                await _require_room(resources, conn, caller.tenant)
+                await _log(conn, caller, Action.PIPE_CREATED, name)
+            elif before.definition != wanted:
+                await _change(conn, caller.tenant, name, before, wanted)
+                await _log(conn, caller, Action.PIPE_CHANGED, name)
+            return await read_pipe(conn, caller.tenant, name), before is None
 
 
 async def show(resources: Resources, tenant: UUID, name: str) -> Pipe:
@@ -176,7 +177,7 @@ def _require_scopes(caller: Caller, wanted: PutPipe) -> None:
             raise MissingScope(scope)
 
 
-async def _locked(conn: Connection, tenant: UUID, name: str) -> LockedPipe:
+async def _locked(conn: Connection, tenant: UUID, name: str) -> FoundPipe:
     pipe = await store.lock_pipe(conn, tenant, name)
     if pipe is None:
         raise pipe_not_found(name)
@@ -184,7 +185,7 @@ async def _locked(conn: Connection, tenant: UUID, name: str) -> LockedPipe:
 
 
 async def _change(
-    conn: Connection, tenant: UUID, name: str, before: LockedPipe, wanted: PutPipe
+    conn: Connection, tenant: UUID, name: str, before: FoundPipe, wanted: PutPipe
 ) -> None:
     other_source = before.definition.source != wanted.source
     if other_source and isinstance(before.definition.source.source, HttpSource):

@@ -1,5 +1,7 @@
 """Store pipes: their definitions, and what is known of how they are doing."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import asyncpg
@@ -8,47 +10,65 @@ from msgspec import Struct
 
 from app.db import Connection, from_row
 from app.pipes.model import EventCounts, EventRates, LoadedPipe, Pipe, PipeLag, PipeState, PutPipe
+from app.pipes.problems import RowsLocked
 
 # Activity is kept in slots of ten seconds.
 _RATE_SECONDS = 60
 
+# A turn to commit is held meanwhile, and a connection.
+LIMIT_LOCK_WAITS = "SELECT set_config('lock_timeout', '1s', true)"
+
+
+@asynccontextmanager
+async def brief_transaction(conn: Connection) -> AsyncIterator[None]:
+    """Begin a transaction that waits for no lock longer than a second. Raises RowsLocked."""
+    async with conn.transaction():
+        await conn.execute(LIMIT_LOCK_WAITS)
+        try:
+            yield
+        except asyncpg.LockNotAvailableError:
+            # Not at the commit: there, who takes part may have counted on it.
+            raise RowsLocked from None
+
+
 INSERT_PIPE = """
 INSERT INTO pipes (id, tenant_id, name, definition)
 VALUES ($1, $2, $3, $4)
-ON CONFLICT (tenant_id, name) DO NOTHING
-RETURNING id
 """
 
 
 async def insert_pipe(
     conn: Connection, tenant: UUID, pipe_id: UUID, name: str, definition: PutPipe
-) -> bool:
-    """Add a pipe; return whether the name was free."""
-    return await conn.fetchval(INSERT_PIPE, pipe_id, tenant, name, definition) is not None
+) -> None:
+    """Add a pipe whose name is free, as nobody else can take it under `lock_additions`."""
+    await conn.execute(INSERT_PIPE, pipe_id, tenant, name, definition)
 
 
-class LockedPipe(Struct, frozen=True, kw_only=True):
-    """What changes to a pipe need, whose row is locked."""
+class FoundPipe(Struct, frozen=True, kw_only=True):
+    """What changes to a pipe need."""
 
     id: UUID
     definition: PutPipe
 
 
-# Waits for the requests that add events, and for a batch that commits.
-LOCK_PIPE = """
+FIND_PIPE = """
 SELECT id, definition
 FROM pipes
 WHERE tenant_id = $1 AND name = $2
-FOR UPDATE
 """
 
+# Waits for the requests that add events, and for a batch that commits.
+LOCK_PIPE = FIND_PIPE + "FOR UPDATE"
 
-async def lock_pipe(conn: Connection, tenant: UUID, name: str) -> LockedPipe | None:
+
+async def find_pipe(conn: Connection, tenant: UUID, name: str) -> FoundPipe | None:
+    """Find a pipe by its name, as it is now."""
+    return _found(await conn.fetchrow(FIND_PIPE, tenant, name))
+
+
+async def lock_pipe(conn: Connection, tenant: UUID, name: str) -> FoundPipe | None:
     """Lock a pipe's row until the transaction ends: no event is added to it, no batch commits."""
-    row = await conn.fetchrow(LOCK_PIPE, tenant, name)
-    if row is None:
-        return None
-    return LockedPipe(id=row["id"], definition=_read(row["definition"]))
+    return _found(await conn.fetchrow(LOCK_PIPE, tenant, name))
 
 
 UPDATE_PIPE = """
@@ -226,13 +246,22 @@ async def erase_letters(conn: Connection, tenant: UUID, pipe_id: UUID, *, limit:
 
 
 DELETE_INBOX = "DELETE FROM pipe_inbox WHERE tenant_id = $1 AND pipe_id = $2"
-DELETE_LETTERS = "DELETE FROM dead_letters WHERE tenant_id = $1 AND pipe_id = $2"
+# In the order of their ids, as re-drives lock them.
+DELETE_LETTERS = """
+DELETE FROM dead_letters
+WHERE tenant_id = $1 AND pipe_id = $2 AND id IN (
+    SELECT id FROM dead_letters
+    WHERE tenant_id = $1 AND pipe_id = $2
+    ORDER BY id
+    FOR UPDATE
+)
+"""
 DELETE_PIPE = "DELETE FROM pipes WHERE tenant_id = $1 AND id = $2"
 
 
 async def delete_pipe(conn: Connection, tenant: UUID, pipe_id: UUID, *, erase: bool) -> None:
     """Delete a pipe; `erase`: with what is left of it. Without, letters that were moved stay."""
-    for statement in (*((DELETE_INBOX, DELETE_LETTERS) if erase else ()), DELETE_PIPE):
+    for statement in (*((DELETE_LETTERS, DELETE_INBOX) if erase else ()), DELETE_PIPE):
         await conn.execute(statement, tenant, pipe_id)
 
 
@@ -267,6 +296,10 @@ def loaded(row: asyncpg.Record) -> LoadedPipe:
         position=None if position is None else msgspec.json.encode(position),
         weight=row["weight"],
     )
+
+
+def _found(row: asyncpg.Record | None) -> FoundPipe | None:
+    return None if row is None else FoundPipe(id=row["id"], definition=_read(row["definition"]))
 
 
 def _read(definition: object) -> PutPipe:

@@ -3,22 +3,26 @@
 from uuid import UUID
 
 from litestar import Response, Router, post
+from msgspec import UNSET
 
 from app.auth.callers import Caller
 from app.auth.model import Scope
 from app.datasets.catalog import Catalogs
 from app.executions.queue_limit import QueueLimit
+from app.executions.refs import parse_group
 from app.executions.service import RETRY_AFTER
+from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import needs
-from app.http.bodies import AnyRequest, read_json, read_query
+from app.http.bodies import AnyRequest, parse_datetime, read_json, read_query
 from app.http.idempotency import idempotency_key_of, replayed
 from app.http.methods import get
 from app.idempotency.model import Repeated
 from app.limits import MAX_SMALL_BODY_BYTES
 from app.pagination import Page
 from app.redrives import reference, service
-from app.redrives.model import CreateRedrive, Redrive, RedrivePlan
+from app.redrives.model import CreateRedrive, Redrive, RedriveListFilter, RedrivePlan
 from app.redrives.refs import parse_redrive_id
+from app.redrives.responses import respond_with_redrive
 from app.resources import Resources
 
 
@@ -60,26 +64,43 @@ async def create_redrive(
 async def list_redrives(request: AnyRequest, resources: Resources, tenant: UUID) -> Page[Redrive]:
     """List re-drives.
 
-    Newest first, a page at a time.
+    Newest first, a page at a time. A re-drive is listed if it matches every filter.
     """
     choices = read_query(request, reference.RedriveListQuery)
     return await service.list_redrives(
         resources,
         tenant,
-        status=choices.status or None,
+        RedriveListFilter(
+            status=choices.status or None,
+            run_id=parse_group("run", choices.run),
+            created_from=parse_datetime("created_from", choices.created_from),
+            created_before=parse_datetime("created_before", choices.created_before),
+        ),
+        pipe=choices.pipe or None,
         cursor=choices.cursor or None,
         limit=choices.limit,
     )
 
 
 @get("/redrives/{redrive:str}", operation_class=reference.SHOW_REDRIVE, **needs(Scope.READ))
-async def show_redrive(redrive: str, resources: Resources, tenant: UUID) -> Redrive:
+async def show_redrive(
+    redrive: str, request: AnyRequest, resources: Resources, waiters: WaiterRegistry, tenant: UUID
+) -> Response[Redrive]:
     """Show a re-drive.
 
-    How many have been moved, how many have failed again and how many remain; poll until
-    `finished_at` is set.
+    How many have been moved, how many have failed again and how many remain. Poll until
+    `finished_at` is set, preferably with `?wait=30`: the response then comes when the re-drive has
+    ended, or after that many seconds.
     """
-    return await service.show(resources, tenant, parse_redrive_id(redrive))
+    choices = read_query(request, reference.RedriveQuery)
+    return await respond_with_redrive(
+        request,
+        resources,
+        waiters,
+        tenant,
+        parse_redrive_id(redrive),
+        wait=None if choices.wait is UNSET else choices.wait,
+    )
 
 
 @post(

@@ -1,7 +1,8 @@
 """Try a batch of dead letters: forward what is valid now, and mark it once the sink has it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set as AbstractSet
+from itertools import takewhile
 from typing import Final
 from uuid import UUID
 
@@ -13,12 +14,13 @@ from app.limits import MIB
 from app.pipes.connectors.model import ConnectorUnavailable, Event, Sink, StoredSink
 from app.pipes.connectors.opening import open_sink
 from app.pipes.delivery import Delivered, publish, send
-from app.pipes.model import HttpSink, LoadedPipe
+from app.pipes.model import LoadedPipe
 from app.pipes.problems import PipeTroubled
 from app.pipes.processing import EventOutcome
 from app.pipes.store import load_pipe
 from app.quotas.errors import QuotaExceeded
 from app.redrives import lease_store, letter_store
+from app.redrives.deadlines import STEP_SECONDS, deadline
 from app.redrives.letter_store import MarkedLetter
 from app.redrives.mending import Mending, mend_events, plan_mending
 from app.redrives.model import ClaimedRedrive, Retried, Tally
@@ -39,6 +41,7 @@ _SINK_SECONDS: Final = 2.0
 _PIPE_SECONDS: Final = 10.0
 _SERVER_ERRORS: Final = 500
 _TROUBLE: Final = (
+    MustWait,
     ConnectorUnavailable,
     PipeTroubled,
     Problem,
@@ -98,9 +101,13 @@ class _Sent:
         self.refused: list[FailedAgain] = []
 
     def add(self, letters: Sequence[MarkedLetter], delivered: Delivered) -> None:
-        """Add letters; the events of those that have one were sent in their order."""
+        """Add letters as far as their events were answered, which were sent in their order.
+
+        One whose event has been erased has none.
+        """
         ids = [each.id for each in letters if each.event is not None]
-        self.tried += letters
+        unanswered = {*ids[delivered.count :]}
+        self.tried += takewhile(lambda each: each.id not in unanswered, letters)
         self.gone += [ids[place] for place in (*delivered.forwarded, *delivered.dropped)]
         self.refused += [
             _failed_again(each, ids[place]) for place, each in sorted(delivered.letters.items())
@@ -117,41 +124,38 @@ async def _forward(
     """Mend and send letters in their order, one at least, until the time of a batch is over.
 
     Trouble after the sink has taken some ends the batch early, so that these are recorded: the next
-    batch meets it first of all. What a StoredSink has taken is nothing before it is recorded.
+    batch meets it first of all.
     """
     plans = await plan_mending(resources, pipe, _script(claimed))
-    one_by_one = isinstance(pipe.definition.sink.sink, HttpSink)
     time = asyncio.get_running_loop().time
-    deadline = time() + _BATCH_SECONDS
+    until = time() + _BATCH_SECONDS
     sent, size = _Sent(), 1
     try:
-        while len(sent.tried) < len(marked) and (not sent.tried or time() < deadline):
+        while len(sent.tried) < len(marked) and (not sent.tried or time() < until):
             began, step = time(), marked[len(sent.tried) :][:size]
-            outcomes = await _mend(resources, step, plans)
-            for some in [[each] for each in step] if one_by_one else [step]:
-                if sent.tried and time() >= deadline:
-                    break
-                events = [outcomes[each.id] for each in some if each.id in outcomes]
-                sent.add(some, await send(sink, events))
+            async with deadline("the events were not processed", seconds=STEP_SECONDS):
+                outcomes = await _mend(resources, step, plans)
+            async with deadline("the sink has not answered", seconds=STEP_SECONDS):
+                delivered = await send(sink, outcomes)
+            sent.add(step, delivered)
+            if delivered.trouble is not None:
+                raise delivered.trouble
             is_quick = time() - began < _QUICK_SECONDS
             size = min(2 * size, _MAX_STEP) if is_quick else max(1, size // 2)
     except _TROUBLE:
-        if not sent.tried or isinstance(sink, StoredSink):
+        if not sent.tried:
             raise
     return sent
 
 
 async def _mend(
     resources: Resources, letters: Sequence[MarkedLetter], plans: Mending
-) -> dict[UUID, EventOutcome]:
+) -> list[EventOutcome]:
     """Return what becomes of each letter that is not erased."""
-    events = {
-        each.id: Event(id=each.event_id, data=each.event, received_at=each.created_at)
-        for each in letters
-        if each.event is not None
-    }
-    outcomes = await mend_events(resources, list(events.values()), plans)
-    return dict(zip(events, outcomes, strict=True))
+    events = [
+        Event(id=each.event_id, data=each.event) for each in letters if each.event is not None
+    ]
+    return await mend_events(resources, events, plans)
 
 
 def _script(claimed: ClaimedRedrive) -> ResolvedVersion | None:
@@ -174,25 +178,35 @@ async def _record(
     sent: _Sent,
 ) -> Tally:
     """Mark what was tried, with what a StoredSink has taken, or neither."""
+    tenant, ids = claimed.tenant_id, [each.id for each in sent.tried]
     async with resources.pool.acquire() as conn, conn.transaction():
+        # Locks in one order everywhere: docs/design/storage.md.
         await lease_store.lock_leased(conn, claimed)
+        if isinstance(sink, StoredSink):
+            await sink.lock(conn)
+        tried = await letter_store.mark_retried(conn, tenant, claimed.id, ids)
         await publish(conn, sink)
-        exactly = isinstance(sink, StoredSink)
-        tally = await _mark(conn, claimed, sent, exactly=exactly)
+        tally = await _mark(conn, claimed, sent, tried, exactly=isinstance(sink, StoredSink))
         await lease_store.count_batch(conn, claimed, tally)
     return tally
 
 
-async def _mark(conn: Connection, claimed: ClaimedRedrive, sent: _Sent, *, exactly: bool) -> Tally:
+async def _mark(
+    conn: Connection,
+    claimed: ClaimedRedrive,
+    sent: _Sent,
+    tried: AbstractSet[UUID],
+    *,
+    exactly: bool,
+) -> Tally:
     """Mark letters by what has become of their events; what was erased meanwhile is left out.
 
     `exactly`: their events are published with the marks, so that each of them has to be marked.
     """
-    tenant, ids = claimed.tenant_id, [each.id for each in sent.tried]
-    tried = await letter_store.mark_retried(conn, tenant, claimed.id, ids)
+    tenant = claimed.tenant_id
     gone = [each for each in sent.gone if each in tried]
     moved = await mark_moved(conn, tenant, claimed.id, gone)
-    if exactly and (len(tried), moved) != (len(ids), len(sent.gone)):
+    if exactly and (len(tried), moved) != (len(sent.tried), len(sent.gone)):
         message = "letters have been deleted or erased, or are another re-drive's"
         raise MarksChanged(message)
     refused = [each for each in sent.refused if each.id in tried]

@@ -17,19 +17,29 @@ d.state = 'dead' AND NOT EXISTS (
 )
 """
 
-MARK_LETTERS = f"""
-UPDATE dead_letters AS d
-SET redrive_id = $3, retried_at = NULL
+# Letters are locked in the order of their ids, as by erasures: two cannot wait for each other.
+LOCK_FREE = f"""
+SELECT d.id
+FROM dead_letters AS d
 WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND {_IS_FREE}
+ORDER BY d.id
+FOR NO KEY UPDATE OF d
 """  # noqa: S608 - put together from constants
+
+MARK_LETTERS = """
+UPDATE dead_letters
+SET redrive_id = $3, retried_at = NULL
+WHERE tenant_id = $1 AND id = ANY ($2)
+"""
 
 
 async def mark_letters(
     conn: Connection, tenant: UUID, redrive_id: UUID, ids: Sequence[UUID]
 ) -> int:
     """Mark those that are free as a re-drive's own, under `lock_redrives`; return how many."""
-    status = await conn.execute(MARK_LETTERS, tenant, ids, redrive_id)
-    return int(status.rpartition(" ")[2])
+    free = [row["id"] for row in await conn.fetch(LOCK_FREE, tenant, ids)]
+    await conn.execute(MARK_LETTERS, tenant, free, redrive_id)
+    return len(free)
 
 
 SELECT_FREE = f"""
@@ -98,16 +108,28 @@ async def select_marked(
     return [from_row(MarkedLetter, row) for row in rows]
 
 
+LOCK_UNTRIED = """
+SELECT id
+FROM dead_letters
+WHERE tenant_id = $1 AND redrive_id = $2 AND id = ANY ($3) AND retried_at IS NULL
+ORDER BY id
+FOR NO KEY UPDATE
+"""
+
 MARK_RETRIED = """
 UPDATE dead_letters
 SET retried_at = clock_timestamp()
-WHERE tenant_id = $1 AND redrive_id = $2 AND id = ANY ($3) AND retried_at IS NULL
-RETURNING id
+WHERE tenant_id = $1 AND id = ANY ($2)
 """
 
 
 async def mark_retried(
     conn: Connection, tenant: UUID, redrive_id: UUID, ids: Sequence[UUID]
 ) -> set[UUID]:
-    """Mark letters as tried; return those that were still the re-drive's and untried."""
-    return {row["id"] for row in await conn.fetch(MARK_RETRIED, tenant, redrive_id, ids)}
+    """Mark letters as tried; return those that were still the re-drive's and untried.
+
+    Their rows are locked from here on.
+    """
+    untried = [row["id"] for row in await conn.fetch(LOCK_UNTRIED, tenant, redrive_id, ids)]
+    await conn.execute(MARK_RETRIED, tenant, untried)
+    return set(untried)

@@ -142,7 +142,7 @@ async def _sample(
     name = str(letter.id)
     if letter.event is None:
         return RetrySample(id=name, outcome="left_out")
-    event = Event(id=letter.event_id, data=letter.event, received_at=letter.created_at)
+    event = Event(id=letter.event_id, data=letter.event)
     [outcome] = await mend_events(
         resources, [event], plans, turn=lambda: check_turn(resources, caller)
     )

@@ -80,6 +80,23 @@ class CreateRedrive(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     per_second: Annotated[int, Meta(ge=1, le=MAX_PER_SECOND)] | None = None
 
 
+class RedriveListFilter(Struct, frozen=True, kw_only=True):
+    """The filter of a list of re-drives; None matches all."""
+
+    status: RedriveStatus | None = None
+    pipe_id: UUID | None = None
+    run_id: UUID | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+
+class RedriveState(Struct, frozen=True, kw_only=True):
+    """Whether a re-drive has ended."""
+
+    id: UUID
+    final: bool
+
+
 class Retried(Struct, frozen=True, kw_only=True):
     """One thing that was tried again.
 
@@ -182,7 +199,7 @@ class ClaimedRedrive(Struct, frozen=True, kw_only=True):
 
 
 class Tally(Struct, frozen=True, kw_only=True):
-    """What a batch has come to; `failures` are the first ones, for the re-drive to show.
+    """What a batch has come to; `failures`, of which the re-drive shows the first of all batches.
 
     Those of dead letters have no error: it is kept, and erased, with the letter alone.
     """

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Final
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.auth.errors import MissingScope
 from app.auth.model import Scope
+from app.dead_letters.filters import Pipe
 from app.errors import located
-from app.executions.reference import NO_DATABASE, SUBMISSION_PROBLEMS
+from app.executions.reference import NO_DATABASE, SUBMISSION_PROBLEMS, WAIT_REFUSALS
+from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.openapi import ResponseSpec, documented, include_schema
 from app.http.openapi_parameters import load_examples
 from app.http.undeclared import not_evaluated
@@ -35,6 +37,7 @@ from app.runs.problems import RunNotFinished, RunNotFound
 include_schema(RetryFailure)
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
+_DATE_TIME: Final = {"format": "date-time"}
 _PARAMETERS: Final = {"redrive": "id of the re-drive"}
 _ID: Final = "01a1fbeb-e362-742d-9594-29c5a8afd450"
 _NO_REDRIVE: Final = RedriveNotFound(f"no re-drive {_ID}; GET /redrives lists them")
@@ -50,6 +53,33 @@ class RedriveListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fiel
 
     status: (
         Annotated[RedriveStatus, Meta(description="only re-drives of this status")] | UnsetType
+    ) = UNSET
+    pipe: Pipe | UnsetType = UNSET
+    run: Annotated[str, Meta(description="id of a run: of its records")] | UnsetType = UNSET
+    created_from: (
+        Annotated[
+            str, Meta(description="accepted at this time or later", extra_json_schema=_DATE_TIME)
+        ]
+        | UnsetType
+    ) = UNSET
+    created_before: (
+        Annotated[str, Meta(description="accepted before this time", extra_json_schema=_DATE_TIME)]
+        | UnsetType
+    ) = UNSET
+
+
+class RedriveQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query parameters of one re-drive."""
+
+    wait: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                description=f"seconds to wait for an open re-drive, {MAX_WAIT_SECONDS} at most",
+            ),
+        ]
+        | UnsetType
     ) = UNSET
 
 
@@ -93,8 +123,22 @@ LIST_REDRIVES: Final = documented(
 )
 
 SHOW_REDRIVE: Final = documented(
-    responses={200: ResponseSpec(description="The re-drive in its current state", shape=Redrive)},
-    problems=(_NO_REDRIVE, NO_DATABASE),
+    query=RedriveQuery,
+    headers={
+        "Prefer": "`wait=30`: respond when the re-drive has ended, after this many seconds at the "
+        f"latest, {MAX_WAIT_SECONDS} at most (RFC 7240)"
+    },
+    responses={
+        200: ResponseSpec(
+            description="The re-drive in its current state",
+            shape=Redrive,
+            headers={
+                "Retry-After": "seconds until the next poll, while it is open",
+                "Preference-Applied": "with `Prefer: wait`, unless too many already wait",
+            },
+        )
+    },
+    problems=(_NO_REDRIVE, *WAIT_REFUSALS, NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )

@@ -10,14 +10,11 @@ from app.datasets import store as dataset_store
 from app.datasets.model import Mode
 from app.datasets.parts import ObjectCache
 from app.datasets.store import LockedDataset
-from app.datasets.upload_store import insert_part, require_room
+from app.datasets.upload_store import counted_bytes, insert_part, require_stored_bytes
 from app.db import Connection
 from app.errors import InvalidRequest
-from app.limits import MIN_COUNTED_PART_BYTES
 from app.metrics import SNAPSHOTS_PUBLISHED
-from app.outages import DatabaseUnavailable
 from app.quotas.errors import QuotaExceeded
-from app.quotas.model import Caps
 from app.redrives import lease_store, run_store
 from app.redrives.model import ClaimedRedrive, RetryFailure, Tally
 from app.redrives.run_lines import LOST, place_of, read_record
@@ -26,10 +23,12 @@ from app.redrives.run_store import MAX_BYTES, MAX_RECORDS, FailedRecord
 from app.redrives.trouble import CannotGoOn, MarksChanged, MustWait
 from app.resources import Resources
 from app.runs.publication import begin_upload, publish_upload
-from app.runs.task_store import Written, select_max_stored_bytes
+from app.runs.task_store import Written
 
 # After so long a batch is recorded as far as it has come.
 _BATCH_SECONDS: Final = 30.0
+# Of lines that the run has not kept, each of which may be in another part of the dataset.
+_READ_SECONDS: Final = 10.0
 _QUOTA_SECONDS: Final = 60.0
 
 
@@ -49,12 +48,8 @@ async def try_batch(
     mapped = await map_records(resources, mapper, records, seconds=_BATCH_SECONDS)
     try:
         tally = await batch.record(resources, mapped)
-    except DatabaseUnavailable:
-        # It may be committed. If it is not, retention deletes the blobs.
-        raise
-    except BaseException:
+    finally:
         await asyncio.shield(mapped.discard(resources))
-        raise
     if mapped.written:
         SNAPSHOTS_PUBLISHED.inc()
     return tally
@@ -90,9 +85,12 @@ class _Batch:
         self._mapper = mapper
 
     async def read(self, cache: ObjectCache, marked: Sequence[FailedRecord]) -> None:
-        """Read the lines of records, as many as fit into memory."""
-        size_bytes = 0
+        """Read the lines of records, as many as fit into memory and time, and one at least."""
+        time = asyncio.get_running_loop().time
+        size_bytes, until = 0, time() + _READ_SECONDS
         for each in marked:
+            if (self.whole or self._lost) and time() >= until:
+                break
             line = await read_record(cache, each)
             if line is None:
                 self._lost.append(each)
@@ -112,14 +110,19 @@ class _Batch:
         ]
         tried += [(each, False) for each in self._lost]
         async with resources.pool.acquire() as conn, conn.transaction():
+            # Locks in one order everywhere: docs/design/storage.md.
             await lease_store.lock_leased(conn, claimed)
-            if mapped.written:
-                await self._publish(resources, conn, mapped.written)
+            dataset = await self._lock_dataset(conn) if mapped.written else None
             marked = await run_store.mark_tried(conn, claimed.tenant_id, claimed.id, tried)
             if marked != len(tried):
                 # Deleted with the run, or those of another re-drive since a cancellation.
                 raise MarksChanged("the failed records are no longer this re-drive's")
+            if dataset is not None:
+                await self._publish(conn, dataset, mapped.written)
             await lease_store.count_batch(conn, claimed, tally)
+            # From here on it may be committed, whatever the end of this block raises. If it is not,
+            # retention deletes the blobs.
+            mapped.published = True
         return tally
 
     def _tally(self, mapped: Mapped) -> Tally:
@@ -135,16 +138,22 @@ class _Batch:
             failures=tuple(failures),
         )
 
-    async def _publish(
-        self, resources: Resources, conn: Connection, written: Sequence[Written]
-    ) -> None:
-        """Append a file of the values as the next snapshot. Raises CannotGoOn, MustWait."""
-        tenant, run = self._claimed.tenant_id, self._mapper.run
+    async def _lock_dataset(self, conn: Connection) -> LockedDataset:
+        """Lock the dataset that takes the values. Raises CannotGoOn."""
+        run = self._mapper.run
         assert run.output_dataset_id is not None  # noqa: S101 - it has an output
-        dataset = await dataset_store.lock_dataset(conn, tenant, run.output_dataset_id)
+        dataset = await dataset_store.lock_dataset(
+            conn, self._claimed.tenant_id, run.output_dataset_id
+        )
         if dataset is None:
             raise CannotGoOn(f"the dataset {run.output_dataset!r} has been deleted")
-        await _require_room(resources, conn, self._claimed, written)
+        return dataset
+
+    async def _publish(
+        self, conn: Connection, dataset: LockedDataset, written: Sequence[Written]
+    ) -> None:
+        """Append a file of the values as the next snapshot. Raises CannotGoOn, MustWait."""
+        await _require_room(conn, self._claimed, written)
         path = f"redrives/{self._claimed.id}/{dataset.last_snapshot + 1}.jsonl"
         number = await _append(conn, self._claimed, dataset, path, written)
         await lease_store.name_output(conn, self._claimed, dataset.name, number)
@@ -170,16 +179,10 @@ async def _append(
 
 
 async def _require_room(
-    resources: Resources, conn: Connection, claimed: ClaimedRedrive, written: Sequence[Written]
+    conn: Connection, claimed: ClaimedRedrive, written: Sequence[Written]
 ) -> None:
-    stored_bytes = sum(
-        max(each.part.stored_bytes + each.part.index_bytes, MIN_COUNTED_PART_BYTES)
-        for each in written
-    )
-    default = resources.settings.default_max_stored_bytes
-    cap = await select_max_stored_bytes(conn, claimed.tenant_id, default)
-    caps = Caps(max_stored_bytes=cap)
+    stored_bytes = counted_bytes(each.part for each in written)
     try:
-        await require_room(conn, claimed.tenant_id, caps, stored_bytes=stored_bytes, raw_bytes=0)
+        await require_stored_bytes(conn, claimed.tenant_id, stored_bytes)
     except QuotaExceeded as error:
         raise MustWait(f"the values do not fit: {error}", seconds=_QUOTA_SECONDS) from None

@@ -13,6 +13,7 @@ from app.datasets.parts import BadLine, CollidingKeys, PartTooLarge
 from app.errors import invalid
 from app.execution_errors import ErrorKind, Failure, failure_of
 from app.limits import MAX_SAMPLE_OUTPUT_BYTES
+from app.redrives.deadlines import STEP_SECONDS, deadline
 from app.redrives.run_store import RunnableVersion, SourceRun
 from app.redrives.trouble import MustWait
 from app.resources import Resources
@@ -29,6 +30,13 @@ from app.schemas.checks import load_checks
 from app.scripts.params import NO_PARAMS
 
 _TRIAL_WALL_MS: Final = 5_000
+# Pipes and re-drives of other tenants wait for the same cell: records go through it in steps, more
+# at a time while that is quick.
+_FIRST_STEP: Final = 16
+_QUICK_SECONDS: Final = 1.0
+_STEP_WALL_MS: Final = 2_000
+# Of one alone, as of an event of a pipe.
+_RECORD_WALL_MS: Final = 10_000
 _MEMORY_SECONDS: Final = 10.0
 # The datasets' own word for what they cannot take, as in app/runs/part_runner.py.
 _REFUSED: Final = (BadLine, CollidingKeys, PartTooLarge)
@@ -66,17 +74,21 @@ class Mapper(Struct, frozen=True, kw_only=True):
             message = f"{ref} has no `map`; the run emits many values a record, `process` one"
             raise invalid("/script", message)
 
-    def job(self, checks: Checks | None) -> Job:
-        """Return the job of a stream, with seed, clock, params and limits of the run."""
+    def job(self, checks: Checks | None, *, records: int) -> Job:
+        """Return the job of a stream, with seed, clock, params and limits of the run.
+
+        Its time is that of the run's parts at most, and what others can wait for.
+        """
         run, limits = self.run, self.run.limits
+        wall_ms = min(limits.wall_ms, _RECORD_WALL_MS if records == 1 else _STEP_WALL_MS)
         return Job(
             tenant=str(self.tenant),
             source=self.version.source,
             seed=run.seed,
             clock_ms=run.clock_ms,
             limits=Limits(
-                wall_ms=limits.wall_ms,
-                cpu_ms=limits.max_cpu_ms if limits.max_cpu_ms < limits.wall_ms else None,
+                wall_ms=wall_ms,
+                cpu_ms=limits.max_cpu_ms if limits.max_cpu_ms < wall_ms else None,
                 memory_bytes=limits.memory_bytes,
                 output_bytes=limits.max_output_bytes,
             ),
@@ -113,17 +125,22 @@ class Mapper(Struct, frozen=True, kw_only=True):
 
 
 class Mapped(Struct, kw_only=True):
-    """What became of the first records: error documents by number, and what was stored."""
+    """What became of the first records: error documents by number, and what was stored.
+
+    `published`: what was stored may be a part of the dataset by now.
+    """
 
     tried: int = 0
     errors: dict[int, bytes]
     written: list[Written]
+    published: bool = False
 
     async def discard(self, resources: Resources) -> None:
-        """Delete what was stored."""
-        keys = [key for each in self.written for key in (each.keys.blob, each.keys.index)]
-        self.written.clear()
-        await delete_blobs(resources.blobs, keys)
+        """Delete what was stored and never published."""
+        if not self.published:
+            keys = [key for each in self.written for key in (each.keys.blob, each.keys.index)]
+            self.written.clear()
+            await delete_blobs(resources.blobs, keys)
 
 
 async def map_records(
@@ -131,35 +148,57 @@ async def map_records(
 ) -> Mapped:
     """Map records, and store the values of those that succeed as parts of the run's dataset.
 
-    What a record does to the whole stream (a limit, a crash, values that the dataset refuses) is
-    pinned on it by halves. After `seconds` the rest is left untried. Raises MustWait if the host
-    has no memory left, and HOST_TROUBLE.
+    What a record does to a whole step (a limit, a crash, values that the dataset refuses) is pinned
+    on it by halves. After `seconds` the rest is left untried, and so it is if a step has to wait,
+    unless that is the first. Raises MustWait, and HOST_TROUBLE.
     """
     mapped = Mapped(errors={}, written=[])
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    # In order: what has been tried is always a beginning.
-    waiting = [(0, len(records))] if records else []
+    time = asyncio.get_running_loop().time
+    until = time() + seconds
+    size, suspects_end = _FIRST_STEP, 0
     try:
-        while waiting and (not mapped.tried or loop.time() < deadline):
-            first, last = waiting.pop()
-            failure = await _attempt(resources, mapper, records, first, last, mapped)
-            alone = last - first == 1
-            if failure is not None and failure.kind is ErrorKind.SANDBOX_CRASH and alone:
-                # As for executions: without evidence of a limit, once more.
-                failure = await _attempt(resources, mapper, records, first, last, mapped)
-            if failure is None:
-                mapped.tried = last
-            elif alone:
-                mapped.errors[first] = failure.document()
-                mapped.tried = last
-            else:
-                middle = (first + last) // 2
-                waiting += [(middle, last), (first, middle)]
+        while mapped.tried < len(records) and (not mapped.tried or time() < until):
+            first, began = mapped.tried, time()
+            last = min(first + size, len(records))
+            failure = await _step(resources, mapper, records, first, last, mapped)
+            if failure is not None and last - first > 1:
+                size, suspects_end = (last - first) // 2, last
+                continue
+            if failure is not None:
+                # What the steps before have failed at.
+                mapped.errors[first], suspects_end = failure.document(), last
+            mapped.tried = last
+            if time() - began >= _QUICK_SECONDS:
+                size = max(1, size // 2)
+            elif last >= suspects_end:
+                size *= 2
+    except MustWait:
+        if not mapped.tried:
+            raise
     except BaseException:
         await asyncio.shield(mapped.discard(resources))
         raise
     return mapped
+
+
+async def _step(
+    resources: Resources,
+    mapper: Mapper,
+    records: Sequence[bytes],
+    first: int,
+    last: int,
+    mapped: Mapped,
+) -> Failure | None:
+    """Map a slice of the records; return what has ended the whole stream, if anything has.
+
+    Raises MustWait if the host has no memory left, or something does not answer, and HOST_TROUBLE.
+    """
+    async with deadline("the records were not mapped", seconds=STEP_SECONDS):
+        failure = await _attempt(resources, mapper, records, first, last, mapped)
+        if failure is not None and failure.kind is ErrorKind.SANDBOX_CRASH and last - first == 1:
+            # As for executions: without evidence of a limit, once more.
+            failure = await _attempt(resources, mapper, records, first, last, mapped)
+    return failure
 
 
 async def _attempt(
@@ -170,7 +209,6 @@ async def _attempt(
     last: int,
     mapped: Mapped,
 ) -> Failure | None:
-    """Map a slice of the records; return what has ended the whole stream, if anything has."""
     errors: list[RecordError] = []
     run = mapper.run
     assert run.output_format is not None  # noqa: S101 - it has an output
@@ -184,9 +222,10 @@ async def _attempt(
     )
     chosen = records[first:last]
     try:
-        turn = resources.pipe_turns.turn(mapper.tenant, weight=run.weight)
-        async with turn, writer:
-            report = await stream(resources, mapper, chosen, sink=writer.write, errors=errors)
+        # The turn ends before the last part is stored.
+        async with writer:
+            async with resources.pipe_turns.turn(mapper.tenant, weight=run.weight):
+                report = await stream(resources, mapper, chosen, sink=writer.write, errors=errors)
             outcome = report.outcome
             if isinstance(outcome, OutOfMemory) and outcome.of_host:
                 message = "the worker has no memory left"
@@ -246,7 +285,7 @@ async def stream(
             yield each + b"\n"
 
     return await resources.sandbox.stream(
-        mapper.job(checks),
+        mapper.job(checks, records=len(records)),
         mapper.part(len(records)),
         sink=sink,
         chunks=lines(),

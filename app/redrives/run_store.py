@@ -141,6 +141,8 @@ MARK_RECORDS = f"""
 WITH free AS (
     SELECT x.execution_id, x.lease_token, x.number
     {_FREE}
+    ORDER BY x.execution_id, x.lease_token, x.number
+    FOR NO KEY UPDATE OF x
 )
 UPDATE run_errors AS x
 SET redrive_id = $4, retried_at = NULL
@@ -241,6 +243,17 @@ async def select_free(
     return [_failed(dict(row)) for row in rows]
 
 
+# In the order of their keys: two cannot wait for each other.
+LOCK_UNTRIED = """
+SELECT x.execution_id
+FROM unnest($3::uuid[], $4::bigint[], $5::integer[]) AS t (execution_id, lease_token, number)
+JOIN run_errors AS x
+  ON x.execution_id = t.execution_id AND x.lease_token = t.lease_token AND x.number = t.number
+WHERE x.tenant_id = $1 AND x.redrive_id = $2 AND x.retried_at IS NULL
+ORDER BY x.execution_id, x.lease_token, x.number
+FOR NO KEY UPDATE OF x
+"""
+
 MARK_TRIED = """
 UPDATE run_errors AS x
 SET retried_at = clock_timestamp(), moved_at = CASE WHEN t.moved THEN clock_timestamp() END
@@ -258,15 +271,14 @@ async def mark_tried(
     tried: Sequence[tuple[FailedRecord, bool]],
 ) -> int:
     """Mark records as tried, each with whether it was moved; return how many still could be."""
-    status = await conn.execute(
-        MARK_TRIED,
-        tenant,
-        redrive_id,
+    keys = (
         [each.execution_id for each, _ in tried],
         [each.lease_token for each, _ in tried],
         [each.number for each, _ in tried],
-        [moved for _, moved in tried],
     )
+    await conn.execute(LOCK_UNTRIED, tenant, redrive_id, *keys)
+    moved = [moved for _, moved in tried]
+    status = await conn.execute(MARK_TRIED, tenant, redrive_id, *keys, moved)
     return int(status.rpartition(" ")[2])
 
 

@@ -18,6 +18,7 @@ from app.limits import MIB
 from app.metrics import REDRIVEN, REDRIVES
 from app.outages import DatabaseUnavailable, Unavailable
 from app.redrives import execution_batches, lease_store, letter_batches, run_batches
+from app.redrives.deadlines import BATCH_SECONDS, deadline
 from app.redrives.lease_store import LeaseLost
 from app.redrives.model import ClaimedRedrive, RedriveKind, RedriveStatus, Tally
 from app.redrives.trouble import CannotGoOn, MarksChanged, MustWait
@@ -88,7 +89,8 @@ async def _try(
 ) -> None:
     """Try one batch, and give the lease back. Raises LeaseLost, DatabaseUnavailable."""
     try:
-        await _advance(resources, cache, claimed, began=began)
+        async with deadline("the batch has not ended", seconds=BATCH_SECONDS):
+            await _advance(resources, cache, claimed, began=began)
     except (LeaseLost, DatabaseUnavailable):
         raise
     except CannotGoOn as error:
@@ -160,6 +162,7 @@ async def _end(
     if ended == status:
         REDRIVES.labels(claimed.kind, status).inc()
         log.info("redrive.ended", id=str(claimed.id), status=status, trouble=trouble)
+        resources.publisher.ended(claimed.id)
 
 
 @asynccontextmanager

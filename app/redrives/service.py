@@ -6,6 +6,7 @@ from uuid import UUID
 import structlog
 import uuid_utils.compat as uuid
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from app.audit.model import Action
 from app.audit.store import log_action
@@ -16,6 +17,7 @@ from app.batches import service as batches
 from app.batches.problems import BatchFinished, BatchNotFound
 from app.datasets.parts import ObjectCache
 from app.db import Connection
+from app.dead_letters.filters import find_pipe
 from app.errors import InvalidRequest, Problem, invalid, located
 from app.executions.queue_limit import QueueLimit
 from app.idempotency.model import RequestKey, key_for
@@ -29,6 +31,7 @@ from app.redrives.model import (
     Redrive,
     RedriveFilter,
     RedriveKind,
+    RedriveListFilter,
     RedrivePlan,
     RedriveStatus,
 )
@@ -167,18 +170,19 @@ async def show(resources: Resources, tenant: UUID, redrive_id: UUID) -> Redrive:
 async def list_redrives(
     resources: Resources,
     tenant: UUID,
+    wanted: RedriveListFilter,
     *,
-    status: RedriveStatus | None,
+    pipe: str | None,
     cursor: str | None,
     limit: int,
 ) -> Page[Redrive]:
-    """Return a page of re-drives, newest first. Raises InvalidRequest."""
-    paginator = Paginator("redrives", status)
+    """Return a page of re-drives, newest first; `pipe` is its name or id. Raises InvalidRequest."""
+    paginator = Paginator("redrives", wanted, pipe)
     below = paginator.below(cursor)
     async with resources.pool.acquire() as conn:
-        found = await store.select_redrive_page(
-            conn, tenant, status=status, below=below, limit=limit + 1
-        )
+        if pipe is not None:
+            wanted = replace(wanted, pipe_id=await find_pipe(conn, tenant, pipe))
+        found = await store.select_redrive_page(conn, tenant, wanted, below=below, limit=limit + 1)
     return paginator.page(found, [each.id for each in found], limit=limit)
 
 
@@ -231,6 +235,7 @@ async def _cancel(
     if remaining is not None:
         REDRIVES.labels(kind, "cancelled").inc()
         log.info("redrive.cancelled", id=str(before.id), remaining=remaining)
+        resources.publisher.ended(before.id)
 
 
 async def _mark(

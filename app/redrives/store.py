@@ -7,14 +7,17 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from msgspec import UNSET, Raw
+from msgspec.structs import asdict
 
-from app.db import Connection
+from app.db import Connection, from_row
 from app.executions.model import ScriptVersionRef
 from app.redrives.model import (
     NewRedrive,
     Redrive,
     RedriveFilter,
     RedriveKind,
+    RedriveListFilter,
+    RedriveState,
     RedriveStatus,
     Retried,
     RetryFailure,
@@ -80,10 +83,9 @@ LEFT JOIN scripts AS s ON s.tenant_id = r.tenant_id AND s.id = r.script_id
 LEFT JOIN script_versions AS v
        ON v.tenant_id = r.tenant_id AND v.script_id = r.script_id
       AND v.version = r.script_version
-WHERE r.tenant_id = $1
 """
 
-SELECT_REDRIVE = _REDRIVES + "AND r.id = $2"
+SELECT_REDRIVE = _REDRIVES + "WHERE r.tenant_id = $1 AND r.id = $2"
 
 
 async def select_redrive(conn: Connection, tenant: UUID, redrive_id: UUID) -> Redrive | None:
@@ -92,22 +94,50 @@ async def select_redrive(conn: Connection, tenant: UUID, redrive_id: UUID) -> Re
     return None if row is None else (await _redrives(conn, tenant, [row]))[0]
 
 
-SELECT_REDRIVE_PAGE = (
-    _REDRIVES
-    + """
-AND r.id < $2 AND ($3::text IS NULL OR r.status = $3)
-ORDER BY r.id DESC
-LIMIT $4
-"""
+SELECT_REDRIVE_PAGE = f"""
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS below,
+           $3::text AS status,
+           $4::uuid AS pipe_id,
+           $5::uuid AS run_id,
+           $6::timestamptz AS created_from,
+           $7::timestamptz AS created_before
 )
+{_REDRIVES}
+CROSS JOIN parameters
+WHERE r.tenant_id = parameters.tenant_id AND r.id < parameters.below
+AND (parameters.status IS NULL OR r.status = parameters.status)
+AND (parameters.pipe_id IS NULL OR r.pipe_id = parameters.pipe_id)
+AND (parameters.run_id IS NULL OR r.run_id = parameters.run_id)
+AND (parameters.created_from IS NULL OR r.created_at >= parameters.created_from)
+AND (parameters.created_before IS NULL OR r.created_at < parameters.created_before)
+ORDER BY r.id DESC
+LIMIT $8
+"""
 
 
 async def select_redrive_page(
-    conn: Connection, tenant: UUID, *, status: RedriveStatus | None, below: UUID, limit: int
+    conn: Connection, tenant: UUID, wanted: RedriveListFilter, *, below: UUID, limit: int
 ) -> list[Redrive]:
     """List re-drives, newest first."""
-    rows = await conn.fetch(SELECT_REDRIVE_PAGE, tenant, below, status, limit)
-    return await _redrives(conn, tenant, rows)
+    values = in_order(
+        SELECT_REDRIVE_PAGE, tenant_id=tenant, below=below, limit=limit, **asdict(wanted)
+    )
+    return await _redrives(conn, tenant, await conn.fetch(SELECT_REDRIVE_PAGE, *values))
+
+
+# Across tenants: the ids are those that readers wait for, each found under its own tenant.
+SELECT_STATES = """
+SELECT id, finished_at IS NOT NULL AS final
+FROM redrives
+WHERE id = ANY ($1)
+"""
+
+
+async def select_states(conn: Connection, ids: Sequence[UUID]) -> list[RedriveState]:
+    """Read the states of several re-drives."""
+    return [from_row(RedriveState, row) for row in await conn.fetch(SELECT_STATES, ids)]
 
 
 # A worker that has a batch of it in hand records that, and gives the lease back.

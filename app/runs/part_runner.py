@@ -20,18 +20,16 @@ from app.datasets.parts import (
     PartTooLarge,
     read_range,
 )
-from app.datasets.upload_store import require_room
-from app.db import Connection
+from app.datasets.upload_store import counted_bytes, require_stored_bytes
 from app.execution_errors import ErrorKind, Failure, failure_of, over_quota
 from app.executions.dispatch.jobs import finish_of, job_of
 from app.executions.dispatch.running_claims import ResourceUsage
 from app.executions.model import Claim, Finish, Status
-from app.limits import MIB, MIN_COUNTED_PART_BYTES
+from app.limits import MIB
 from app.payloads.model import StoredPayload
 from app.payloads.reader import read_payload
 from app.payloads.writer import PayloadWriter, stored_inline
 from app.quotas.errors import QuotaExceeded
-from app.quotas.model import Caps
 from app.resources import Resources
 from app.runs import task_store
 from app.runs.model import Emit
@@ -266,33 +264,22 @@ class _RunningPart:
         size_bytes = sum(len(each.error) + len(each.record or b"") for each in stored)
         async with self._resources.pool.acquire() as conn, conn.transaction():
             await task_store.share_run(conn, claim.tenant_id, task.run_id)
-            await self._require_room(conn, size_bytes)
+            await require_stored_bytes(conn, claim.tenant_id, size_bytes)
             await task_store.insert_errors(conn, claim, task.run_id, self._errors, stored)
         self._errors += len(stored)
-
-    async def _require_room(self, conn: Connection, stored_bytes: int) -> None:
-        """Require room in the tenant's quota of stored bytes. Raises QuotaExceeded."""
-        tenant = self._claim.tenant_id
-        default = self._resources.settings.default_max_stored_bytes
-        cap = await task_store.select_max_stored_bytes(conn, tenant, default)
-        caps = Caps(max_stored_bytes=cap)
-        await require_room(conn, tenant, caps, stored_bytes=stored_bytes, raw_bytes=0)
 
     async def _keep(self, attempt: _Attempt | None, counts: Counts) -> Failure | None:
         """Store what was done beside the token; return why it cannot be stored, if so."""
         claim, run_id = self._claim, self._task.run_id
         written = () if attempt is None else attempt.written
-        parts = [each.part for each in written]
-        stored_bytes = sum(
-            max(each.stored_bytes + each.index_bytes, MIN_COUNTED_PART_BYTES) for each in parts
-        )
+        stored_bytes = counted_bytes(each.part for each in written)
         over: Failure | None = None
         try:
             async with self._resources.pool.acquire() as conn, conn.transaction():
                 await task_store.share_run(conn, claim.tenant_id, run_id)
                 try:
-                    if parts:
-                        await self._require_room(conn, stored_bytes)
+                    if written:
+                        await require_stored_bytes(conn, claim.tenant_id, stored_bytes)
                 except QuotaExceeded as error:
                     written, left_bytes = (), max(0, error.limit - error.used)
                     over = over_quota(stored_bytes, limit_bytes=error.limit, left_bytes=left_bytes)

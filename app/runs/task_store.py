@@ -153,20 +153,6 @@ class Counts(Struct, frozen=True, kw_only=True):
     rows_failed: int
 
 
-# What the trigger of results goes by, too.
-SELECT_MAX_STORED_BYTES = """
-SELECT coalesce(max_stored_bytes, nullif($2::bigint, 0))
-FROM tenants
-WHERE id = $1
-"""
-
-
-async def select_max_stored_bytes(conn: Connection, tenant: UUID, default: int) -> int | None:
-    """Return a tenant's quota of stored bytes; None: it has none."""
-    cap: int | None = await conn.fetchval(SELECT_MAX_STORED_BYTES, tenant, default)
-    return cap
-
-
 class RunEnded(CrivoError):
     """The run has ended: what a part of it has done is of no use."""
 

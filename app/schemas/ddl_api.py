@@ -4,12 +4,13 @@ import re
 from functools import partial
 from typing import Final
 from urllib.parse import urlencode
-from uuid import UUID
 
 from litestar import Response
 from msgspec import UNSET
 
+from app.auth.callers import Caller
 from app.auth.model import Scope
+from app.check_turns import check_turn
 from app.errors import clipped, invalid_parameter
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_query
@@ -36,7 +37,7 @@ _NOT_PLAIN: Final = re.compile(r"[^a-z0-9_]")
     **needs(Scope.READ),
 )
 async def show_schema_table(
-    schema: str, request: AnyRequest, resources: Resources, tenant: UUID
+    schema: str, request: AnyRequest, resources: Resources, caller: Caller
 ) -> Response[bytes]:
     """Show a schema as a table.
 
@@ -47,9 +48,10 @@ async def show_schema_table(
     """
     query = read_query(request, ddl_reference.TableQuery, many=("partition",))
     ref = parse_schema_ref(schema)
-    version, schemas = await service.read_schemas(resources, tenant, ref)
+    version, schemas = await service.read_schemas(resources, caller.tenant, ref)
     try:
-        sql = await in_describing_thread(partial(_table, version, schemas, query))
+        async with check_turn(resources, caller):
+            sql = await in_describing_thread(partial(_table, version, schemas, query))
     except BadOption as bad:
         raise invalid_parameter(bad.option, bad.message) from None
     except (NoType, SchemaProblem) as problem:

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from app.check_turns import CheckBusy, TooManyChecks
 from app.http.openapi import RAW_TEXT, ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.outages import DatabaseUnavailable
@@ -56,6 +57,8 @@ SHOW_TABLE: Final = documented(
         SchemaNotFound("no schema 'orders'; GET /schemas lists them"),
         SchemaVersionNotFound("the schema 'events' has no version 9"),
         NoTableType("/properties/extra: nothing is known of what the object holds"),
+        CheckBusy("128 requests wait for it already"),
+        TooManyChecks("16 requests of this tenant wait for it already"),
         DatabaseUnavailable("PostgreSQL does not answer"),
     ),
     parameters={"schema": "the schema's name or its id; optionally `@` and a version or an alias"},

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -11,9 +11,6 @@ from app.references import Description, Note
 from app.sandbox.schema_checks import SchemaError
 from app.schema_bundles import uri_of
 from app.schemas.pinned import SchemaReference
-
-# `/schemas/check` is a route, so no schema can have this name.
-RESERVED_NAMES: Final = frozenset({"check"})
 
 
 class Compatibility(StrEnum):

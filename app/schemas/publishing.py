@@ -13,13 +13,12 @@ from app.audit.store import log_action
 from app.auth.callers import Caller, reauthorize
 from app.check_turns import check_turn
 from app.db import Connection
-from app.errors import invalid, located
+from app.errors import located
 from app.preconditions import NO_PRECONDITIONS, Preconditions
-from app.references import is_uuid
+from app.references import require_free_name
 from app.resources import Resources
 from app.schemas import store
 from app.schemas.model import (
-    RESERVED_NAMES,
     CheckedSchema,
     CheckSchema,
     Compatibility,
@@ -83,7 +82,7 @@ async def put_schema(
     whatever `reauthorize` raises.
     """
     if isinstance(schema, str):
-        _require_name(schema)
+        require_free_name(schema, pointer="/schema")
     for _ in range(_ATTEMPTS):
         before = await _read_before(resources, caller.tenant, schema, preconditions)
         try:
@@ -104,8 +103,9 @@ async def put_schema(
 async def check_schema(resources: Resources, caller: Caller, check: CheckSchema) -> CheckedSchema:
     """Check a schema as a put would, and compare it with a version; nothing is stored.
 
-    Raises SchemaNotFound, SchemaVersionNotFound, SchemaTooLarge, InvalidSchema, CheckBusy,
-    TooManyChecks.
+    Without `against` nothing is compared, and the schema is accepted. With it, its URI is that of
+    the next version there. Raises InvalidRequest, SchemaNotFound and SchemaVersionNotFound for
+    `against`, SchemaTooLarge, InvalidSchema, CheckBusy, TooManyChecks.
     """
     against = None
     demanded, newest = Compatibility.NONE, 0
@@ -281,10 +281,3 @@ def _is_newest(schema: Schema, upload: PutSchema) -> bool:
 
 def _description(upload: PutSchema) -> DescribeSchema:
     return DescribeSchema(description=upload.description, compatibility=upload.compatibility)
-
-
-def _require_name(name: str) -> None:
-    if name in RESERVED_NAMES:
-        raise invalid("/schema", f"{name!r} is the name of a route")
-    if is_uuid(name):
-        raise invalid("/schema", "a name cannot look like an id")

@@ -2,20 +2,33 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, NoReturn, TypeAlias
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import Any, Final, NoReturn
 
 from msgspec import Struct
 
 from app.limits import MAX_SCHEMA_BYTES
 from app.references import NAME_PATTERN
 from app.sandbox.schema_checks import URI_PREFIX
-from app.schemas.document import escape_token
+from app.schemas.drafts import DATA, MAPS, SCHEMAS
+from app.schemas.pointers import Way
 
 _URI: Final = re.compile(rf"{re.escape(URI_PREFIX)}([^@#]*)@([1-9][0-9]{{0,8}})(?:#.*)?", re.DOTALL)
+# What resolves to such a URI against that of the schema itself.
+_RELATIVE: Final = re.compile(r"[^:/?#@]+@[^:/?#@]+(?:#.*)?", re.DOTALL)
 _KEYWORDS: Final = ("$schema", "$ref", "$dynamicRef")
-# The value around, and the token that leads from it.
-_Way: TypeAlias = "tuple[_Way, str] | None"
+
+
+class _Kind(Enum):
+    """What a value is by the keywords around it."""
+
+    SCHEMA = auto()
+    """A schema, or a list of some."""
+    MAP = auto()
+    """Schemas by names."""
+    UNKNOWN = auto()
+    """Below a keyword that holds no schemas: a pointer may lead there."""
 
 
 class NotJson(Exception):
@@ -23,9 +36,9 @@ class NotJson(Exception):
 
 
 class Reference(Struct, frozen=True):
-    """A text that begins as the URI of a registered schema does, and the version it names exactly.
+    """A text that may be meant for a registered schema, and the version that it names exactly.
 
-    Both are None for any other text, such as one that names an alias.
+    Both are None for any other text, such as one that names an alias, or `events@3`.
     """
 
     pointer: str
@@ -37,21 +50,26 @@ class Reference(Struct, frozen=True):
 def find_references(document: bytes) -> list[Reference]:
     """Return what may refer to registered schemas. Raises NotJson.
 
-    Only V8 knows which members are keywords: one of these may be part of an `enum`. So they are
-    candidates for the closure; what does not resolve is found when V8 compiles the schema. Once
-    the pointers have as many characters as a schema has bytes, only new texts follow, without one.
+    What stands in `enum`, `const`, `default` and `examples` is data. Below unknown keywords, only
+    V8 knows which members are keywords. So these are candidates for the closure; what does not
+    resolve is found when V8 compiles the schema. Once the pointers have as many characters as a
+    schema has bytes, only new texts follow, without one.
     """
     found: list[Reference] = []
     texts: set[str] = set()
     room = MAX_SCHEMA_BYTES
     for way, keyword, text in _keyword_texts(_parse(document)):
-        if not text.startswith(URI_PREFIX) or (room <= 0 and text in texts):
+        if not _is_candidate(text) or (room <= 0 and text in texts):
             continue
-        pointer = f"{_pointer(way)}/{keyword}" if room > 0 else ""
+        pointer = way.pointer(keyword) if room > 0 else ""
         room -= len(pointer)
         texts.add(text)
         found.append(_reference(pointer, text))
     return found
+
+
+def _is_candidate(text: str) -> bool:
+    return text.startswith(URI_PREFIX) or _RELATIVE.fullmatch(text) is not None
 
 
 def _parse(document: bytes) -> Any:  # noqa: ANN401 - any JSON
@@ -70,31 +88,41 @@ def _reject_constant(constant: str) -> NoReturn:
     raise ValueError(f"there is no {constant}")
 
 
-def _keyword_texts(root: object) -> Iterator[tuple["_Way", str, str]]:
-    """Yield the way to each keyword, it and its text, in the order of the document."""
-    # The way to a value as a linked list: pointers of all values would be much longer than they.
-    waiting: list[tuple[_Way, object]] = [(None, root)]
+def _keyword_texts(root: object) -> Iterator[tuple[Way, str, str]]:
+    """Yield the way to each schema, a keyword of it and its text, in the order of the document."""
+    waiting: list[tuple[Way, object, _Kind]] = [(Way(), root, _Kind.SCHEMA)]
     while waiting:
-        way, value = waiting.pop()
-        inner: Iterable[tuple[str, object]] = ()
+        way, value, kind = waiting.pop()
+        inner: list[tuple[Way, object, _Kind]] = []
         if isinstance(value, list):
-            inner = ((str(index), each) for index, each in enumerate(value))
+            inner = [
+                (way.into(index), each, kind)
+                for index, each in enumerate(value)
+                if isinstance(each, list | dict)
+            ]
         elif isinstance(value, dict):
-            for keyword in _KEYWORDS:
+            for keyword in _KEYWORDS if kind is not _Kind.MAP else ():
                 text = value.get(keyword)
                 if isinstance(text, str):
                     yield way, keyword, text
-            inner = value.items()
-        found = [((way, token), each) for token, each in inner if isinstance(each, list | dict)]
-        waiting.extend(reversed(found))
+            inner = [
+                (way.into(name), each, _kind_inside(kind, name))
+                for name, each in value.items()
+                if isinstance(each, list | dict) and not (kind is _Kind.SCHEMA and name in DATA)
+            ]
+        waiting.extend(reversed(inner))
 
 
-def _pointer(way: "_Way") -> str:
-    tokens = []
-    while way is not None:
-        way, token = way
-        tokens.append(f"/{escape_token(token)}")
-    return "".join(reversed(tokens))
+def _kind_inside(kind: _Kind, name: str) -> _Kind:
+    match kind:
+        case _Kind.MAP:
+            return _Kind.SCHEMA
+        case _Kind.SCHEMA if name in MAPS:
+            return _Kind.MAP
+        case _Kind.SCHEMA if name in SCHEMAS:
+            return _Kind.SCHEMA
+        case _:
+            return _Kind.UNKNOWN
 
 
 def _reference(pointer: str, text: str) -> Reference:

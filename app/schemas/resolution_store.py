@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from app.db import Connection, from_row
-from app.references import LATEST
+from app.references import LATEST, id_or_name, number_or_alias
 from app.schemas.model import ResolvedSchema
 from app.schemas.problems import (
     TooManySchemas,
@@ -55,8 +55,8 @@ async def resolve(
 
     Raises SchemaNotFound, SchemaVersionNotFound, and SchemaArchived unless `allow_archived`.
     """
-    version, alias = (ref.selector, None) if isinstance(ref.selector, int) else (None, ref.selector)
-    row = await conn.fetchrow(RESOLVE, tenant, *id_or_name(ref.schema), version, alias)
+    named = (*id_or_name(ref.schema), *number_or_alias(ref.selector))
+    row = await conn.fetchrow(RESOLVE, tenant, *named)
     if row is None:
         raise schema_not_found(ref.schema)
     if row["version"] is None:
@@ -127,8 +127,3 @@ async def select_named(
     numbers = [number for _, number in versions]
     rows = await conn.fetch(SELECT_NAMED, tenant, names, numbers)
     return {(row["name"], row["version"]): from_row(FoundVersion, row) for row in rows}
-
-
-def id_or_name(schema: UUID | str) -> tuple[UUID | None, str | None]:
-    """Return the parameters that find a schema by its id or its name."""
-    return (schema, None) if isinstance(schema, UUID) else (None, schema)

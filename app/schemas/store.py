@@ -9,9 +9,9 @@ import msgspec
 from app.db import Connection
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
+from app.references import id_or_name
 from app.schema_bundles import Version, uri_of
 from app.schemas.model import Compatibility, Schema, SchemaVerdict, SchemaVersion
-from app.schemas.resolution_store import id_or_name
 from app.sql_parameters import in_order
 
 # Additions of a tenant take turns from here to their end, so that the counts are exact.

@@ -1,7 +1,7 @@
 """Check a schema: find what it refers to, and compile it in a sandbox."""
 
-import asyncio
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -12,12 +12,13 @@ from app.check_turns import check_turn
 from app.errors import invalid
 from app.limits import MAX_CLOSURE_BYTES, MAX_CLOSURE_DOCUMENTS, MAX_SCHEMA_BYTES
 from app.resources import Resources
-from app.sandbox.schema_checks import SchemaSet
+from app.sandbox.schema_checks import URI_PREFIX, SchemaSet
 from app.sandbox.validation import check_schema
 from app.schema_bundles import StoredSchema, Version, uri_of
 from app.schemas.problems import InvalidSchema, SchemaTooLarge
 from app.schemas.references import NotJson, Reference, find_references
 from app.schemas.resolution_store import FoundVersion, select_named
+from app.schemas.threads import in_checking_thread
 from app.wording import printable
 
 # What a schema that is only checked is called.
@@ -56,16 +57,13 @@ async def check_document(
         raise SchemaTooLarge(
             f"the schema has {len(document)} bytes; the limit is {MAX_SCHEMA_BYTES}"
         )
-    try:
-        references = await asyncio.to_thread(find_references, document)
-    except NotJson as error:
-        raise invalid("/schema", str(error)) from None
-    found = await _find(resources, caller.tenant, references)
-    usable = {named: each for named, each in found.items() if not each.archived}
     uri = uri_of(name or _NAMELESS, version)
-    closure = await _closure(resources, caller.tenant, usable.values())
-    schemas = _bundled(uri, document, strict=strict, closure=closure)
     async with check_turn(resources, caller):
+        references = await _references(document)
+        found = await _find(resources, caller.tenant, references)
+        usable = {named: each for named, each in found.items() if not each.archived}
+        closure = await _closure(resources, caller.tenant, usable.values())
+        schemas = _bundled(uri, document, strict=strict, closure=closure)
         errors = await check_schema(
             resources.sandbox, tenant=str(caller.tenant), schemas=schemas, uri=uri
         )
@@ -80,6 +78,13 @@ async def check_document(
         references=tuple((each.schema_id, each.version) for each in usable.values()),
         refs=tuple(f"{name}@{number}" for name, number in sorted(usable)),
     )
+
+
+async def _references(document: bytes) -> list[Reference]:
+    try:
+        return await in_checking_thread(partial(find_references, document))
+    except NotJson as error:
+        raise invalid("/schema", str(error)) from None
 
 
 async def _find(
@@ -135,6 +140,8 @@ def _too_many() -> SchemaTooLarge:
 
 def _explain(reference: Reference, found: dict[tuple[str, int], FoundVersion]) -> str | None:
     """Say why a reference does not lead to a registered schema; None: it does."""
+    if not reference.text.startswith(URI_PREFIX):
+        return f"a reference to a registered schema is written in full, like {uri_of('events', 3)}"
     if reference.name is None or reference.version is None:
         return (
             "names no exact version; a reference to a registered schema is like "

@@ -3,9 +3,16 @@
 import re
 from typing import Final
 
+from app.sandbox.schema_checks import URI_PREFIX
+
 _PARTS: Final = re.compile(
     r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL
 )
+
+
+def is_reserved(uri: str) -> bool:
+    """Say whether a URI may be a registered version's: no ``$id`` may take it."""
+    return uri.startswith(URI_PREFIX) and "@" in uri
 
 
 def resolve_uri(base: str, reference: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from app.schemas.compatibility import Reason, compare
 from app.schemas.document import SchemaDocument, SchemaProblem, read_document
 from app.schemas.model import Compatibility, SchemaVerdict, VerdictReason
 from app.schemas.problems import IncompatibleSchema
-from app.schemas.threads import in_comparing_thread
+from app.schemas.threads import in_checking_thread
 from app.wording import printable
 
 # Stored with each version: the others follow from the first ones more often than not.
@@ -28,7 +28,7 @@ async def verdict_of(
     old: tuple[str, SchemaSet], new: tuple[str, SchemaSet], *, against: int
 ) -> SchemaVerdict:
     """Compare two versions, each a URI and its schemas; `against` is the old one's number."""
-    return await in_comparing_thread(partial(_compare, old, new, against=against))
+    return await in_checking_thread(partial(_compare, old, new, against=against))
 
 
 def is_compatible(demanded: Compatibility, verdict: SchemaVerdict) -> bool:

@@ -52,13 +52,12 @@ async def select_alias_page(
 DELETE_ALIAS = """
 DELETE FROM script_aliases
 WHERE tenant_id = $1 AND script_id = $2 AND alias = $3
-RETURNING alias
 """
 
 
-async def delete_alias(conn: Connection, tenant: UUID, script_id: UUID, alias: str) -> bool:
-    """Delete an alias; return whether there was one."""
-    return await conn.fetchval(DELETE_ALIAS, tenant, script_id, alias) is not None
+async def delete_alias(conn: Connection, tenant: UUID, script_id: UUID, alias: str) -> None:
+    """Delete an alias, if there is one."""
+    await conn.execute(DELETE_ALIAS, tenant, script_id, alias)
 
 
 SELECT_VERDICT = """

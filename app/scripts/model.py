@@ -1,7 +1,7 @@
 """Define scripts, versions and aliases, and the bodies of requests and responses."""
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -14,9 +14,6 @@ from app.references import Description, Name, Note
 from app.sandbox.outcomes import Finding, Io, ScriptKind
 from app.sandbox.protocol import Isolation
 from app.schemas.pinned import SchemaReference, SchemaVersionRef
-
-# `/scripts/check` is a route, so no script can have this name.
-RESERVED_NAMES: Final = frozenset({"check"})
 
 
 class CreateScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,16 +11,14 @@ from msgspec import Struct
 from app.audit.model import Action
 from app.audit.store import log_action
 from app.auth.callers import Caller, reauthorize
-from app.errors import invalid
 from app.idempotency.model import IdempotencyKey, Repeated, RequestKey, key_for
 from app.idempotency.store import remember, require_new
 from app.preconditions import Preconditions
 from app.quotas.model import effective_caps
-from app.references import is_uuid
+from app.references import require_free_name
 from app.resources import Resources
 from app.scripts import store
 from app.scripts.model import (
-    RESERVED_NAMES,
     AddedVersion,
     AddVersion,
     CreatedScript,
@@ -66,7 +64,7 @@ class UploadOutcome(StrEnum):
 
 def require_new_script(settings: Settings, upload: CreateScript) -> None:
     """Reject a new script before its source is checked. Raises InvalidRequest."""
-    _require_name(upload.name, pointer="/name")
+    require_free_name(upload.name, pointer="/name")
     require_limits(settings, upload.limits)
 
 
@@ -95,7 +93,7 @@ async def require_put(
     Raises InvalidRequest, ScriptNotFound for an id, ScriptArchived, PreconditionFailed.
     """
     if isinstance(script, str):
-        _require_name(script, pointer="/script")
+        require_free_name(script, pointer="/script")
     require_limits(resources.settings, upload.limits)
     async with resources.pool.acquire() as conn:
         existing = await store.select_script(conn, tenant, script)
@@ -233,7 +231,7 @@ async def _append(
     await reauthorize(caller)
     tenant, hours = caller.tenant, resources.settings.idempotency_hours
     async with locked_script(resources, tenant, script, key=key) as (conn, script_id):
-        schemas = await resolve_schemas(conn, tenant, upload)
+        schemas = await resolve_schemas(conn, tenant, upload, allow_archived=True)
         same = await store.newest_is(
             conn,
             tenant,
@@ -248,6 +246,8 @@ async def _append(
             outcome = UploadOutcome.UNCHANGED
             await remember(conn, tenant, key, f"{script_id}@{same}@{outcome}", hours=hours)
             return await read_script(conn, tenant, script_id), outcome
+        # The newest version keeps schemas that have been archived since; a new one gets none.
+        schemas = await resolve_schemas(conn, tenant, upload)
         caps = effective_caps(resources.settings, caller.caps)
         await store.require_quota(conn, tenant, caps, scripts=0)
         number = await store.insert_version(
@@ -269,13 +269,6 @@ async def _append(
         outcome = UploadOutcome.ADDED
         await remember(conn, tenant, key, f"{script_id}@{number}@{outcome}", hours=hours)
     return changed, outcome
-
-
-def _require_name(name: str, *, pointer: str) -> None:
-    if name in RESERVED_NAMES:
-        raise invalid(pointer, f"{name!r} is the name of a route")
-    if is_uuid(name):
-        raise invalid(pointer, "a name cannot look like an id")
 
 
 def _members(struct: Struct) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from uuid import UUID
 import asyncpg
 
 from app.db import Connection
+from app.references import id_or_name, number_or_alias
 from app.sandbox.outcomes import Io
 from app.scripts.model import ResolvedVersion
 from app.scripts.refs import ScriptRef
@@ -56,7 +57,7 @@ async def resolve(conn: Connection, tenant: UUID, ref: ScriptRef) -> ResolvedVer
 def reference_columns(ref: ScriptRef) -> dict[str, UUID | str | int | None]:
     """Return the parameters of RESOLVED_VERSION that name a script and its version."""
     script_id, script_name = id_or_name(ref.script)
-    version, alias = (ref.selector, None) if isinstance(ref.selector, int) else (None, ref.selector)
+    version, alias = number_or_alias(ref.selector)
     return {
         "script_id": script_id,
         "script_name": script_name,
@@ -79,8 +80,3 @@ def resolved(row: asyncpg.Record | None) -> ResolvedVersion | UUID | None:
         io=Io(row["io"]),
         has_process=row["has_process"],
     )
-
-
-def id_or_name(script: UUID | str) -> tuple[UUID | None, str | None]:
-    """Return the parameters that find a script by its id or its name."""
-    return (script, None) if isinstance(script, UUID) else (None, script)

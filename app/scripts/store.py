@@ -10,11 +10,11 @@ from app.db import Connection
 from app.limits import LimitChoice
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
+from app.references import id_or_name
 from app.sandbox.outcomes import Io, ScriptKind
 from app.schemas.pinned import columns_of, key_of, ref_column
 from app.scripts.model import Script, Version
 from app.scripts.problems import NameTaken
-from app.scripts.resolution_store import id_or_name
 from app.scripts.version_schemas import NO_SCHEMAS, VersionSchemas
 from app.sql_parameters import in_order
 

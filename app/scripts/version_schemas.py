@@ -1,6 +1,6 @@
 """Resolve the schemas that an upload names to exact versions."""
 
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from msgspec import Struct
@@ -39,27 +39,36 @@ class VersionSchemas(Struct, frozen=True, kw_only=True):
 NO_SCHEMAS: Final = VersionSchemas()
 
 
-async def resolve_schemas(conn: Connection, tenant: UUID, upload: NamesSchemas) -> VersionSchemas:
+async def resolve_schemas(
+    conn: Connection, tenant: UUID, upload: NamesSchemas, *, allow_archived: bool = False
+) -> VersionSchemas:
     """Resolve both references of an upload.
 
-    Raises InvalidRequest, SchemaNotFound, SchemaVersionNotFound, SchemaArchived, each with the
-    pointer of the reference.
+    Raises InvalidRequest, SchemaNotFound, SchemaVersionNotFound, and SchemaArchived unless
+    `allow_archived`, each with the pointer of the reference.
     """
     return VersionSchemas(
-        input=await _resolve(conn, tenant, upload.input_schema, "/input_schema", upload.io),
-        output=await _resolve(conn, tenant, upload.output_schema, "/output_schema", upload.io),
+        input=await _resolve(conn, tenant, upload, "input", allow_archived=allow_archived),
+        output=await _resolve(conn, tenant, upload, "output", allow_archived=allow_archived),
     )
 
 
 async def _resolve(
-    conn: Connection, tenant: UUID, ref: str | None, pointer: str, io: Io
+    conn: Connection,
+    tenant: UUID,
+    upload: NamesSchemas,
+    side: Literal["input", "output"],
+    *,
+    allow_archived: bool,
 ) -> SchemaKey | None:
+    ref = upload.input_schema if side == "input" else upload.output_schema
     if ref is None:
         return None
-    if io is not Io.JSON:
-        raise invalid(pointer, f"needs JSON, and `process` takes {io}")
+    pointer = f"/{side}_schema"
+    if upload.io is not Io.JSON:
+        raise invalid(pointer, f"needs JSON, and `process` takes {upload.io}")
     try:
-        found = await resolve(conn, tenant, parse_schema_ref(ref))
+        found = await resolve(conn, tenant, parse_schema_ref(ref), allow_archived=allow_archived)
     except Problem as problem:
         raise located(pointer, problem) from None
     return SchemaKey(found.schema_id, found.version)

@@ -1,6 +1,5 @@
 """Define tenants, and the requests that create and change them."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
@@ -9,22 +8,18 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.errors import Problem
 from app.quotas.model import Bytes, Caps, Count
+from app.references import Name, is_name, is_uuid
 
 # Created by the first migration: the operator's own tenant, and that of an API without keys.
 DEFAULT_TENANT: Final = UUID("00000000-0000-7000-8000-000000000001")
 
-_NAME: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-TENANT_NAME_PATTERN: Final = rf"{_NAME}(?!\n)"
-TenantName = Annotated[str, Meta(pattern=TENANT_NAME_PATTERN)]
 Weight = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class CreateTenant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /tenants`; `weight` is its share of the workers relative to other tenants."""
 
-    name: TenantName
+    name: Name
     weight: Weight = 100
     caps: Caps = Caps()
 
@@ -87,13 +82,8 @@ class OperatorsTenant(Problem):
 
 def parse_tenant(text: str) -> UUID | str:
     """Parse a tenant's id or name. Raises TenantNotFound for any other text."""
-    if _UUID.fullmatch(text):
+    if is_uuid(text):
         return UUID(text)
-    if re.match(rf"{_NAME[:-1]}\Z", text):
+    if is_name(text):
         return text
     raise TenantNotFound(f"{text!r} is neither a tenant's id nor a name; GET /tenants lists them")
-
-
-def looks_like_an_id(name: str) -> bool:
-    """Return whether a name is formed like an id, by which it could not be found."""
-    return _UUID.fullmatch(name) is not None

@@ -12,6 +12,7 @@ from app.auth.callers import Caller
 from app.db import Connection, Pool
 from app.errors import invalid
 from app.pagination import Page, Paginator
+from app.references import is_uuid
 from app.tenants import store
 from app.tenants.model import (
     DEFAULT_TENANT,
@@ -20,14 +21,13 @@ from app.tenants.model import (
     OperatorsTenant,
     Tenant,
     TenantNotFound,
-    looks_like_an_id,
     parse_tenant,
 )
 
 
 async def create(conn: Connection, caller: Caller, request: CreateTenant) -> Tenant:
     """Create a tenant. Raises InvalidRequest, TenantNameTaken."""
-    if looks_like_an_id(request.name):
+    if is_uuid(request.name):
         raise invalid("/name", "a name cannot look like an id")
     tenant_id = uuid.uuid7()
     async with conn.transaction():

@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 
 from app.db import Connection, from_row
 from app.quotas.model import Caps
+from app.references import id_or_name
 from app.sql_parameters import in_order
 from app.tenants.model import Tenant, TenantNameTaken
 
@@ -45,7 +46,7 @@ SELECT_TENANT = _TENANTS + "WHERE id = $1 OR name = $2"
 
 async def select_tenant(conn: Connection, tenant: UUID | str) -> Tenant | None:
     """Return a tenant by its id or name; None if there is none."""
-    row = await conn.fetchrow(SELECT_TENANT, *_id_or_name(tenant))
+    row = await conn.fetchrow(SELECT_TENANT, *id_or_name(tenant))
     return None if row is None else _tenant(row)
 
 
@@ -54,7 +55,7 @@ LOCK_TENANT = SELECT_TENANT + " FOR NO KEY UPDATE"
 
 async def lock_tenant(conn: Connection, tenant: UUID | str) -> Tenant | None:
     """Return a tenant and lock its row until the transaction ends; None if there is none."""
-    row = await conn.fetchrow(LOCK_TENANT, *_id_or_name(tenant))
+    row = await conn.fetchrow(LOCK_TENANT, *id_or_name(tenant))
     return None if row is None else _tenant(row)
 
 
@@ -111,10 +112,6 @@ async def update_tenant(
         UPDATE_TENANT, id=tenant_id, weight=weight, suspended=suspended, **asdict(caps)
     )
     await conn.execute(UPDATE_TENANT, *values)
-
-
-def _id_or_name(tenant: UUID | str) -> tuple[UUID | None, str | None]:
-    return (tenant, None) if isinstance(tenant, UUID) else (None, tenant)
 
 
 def _tenant(row: asyncpg.Record) -> Tenant:

@@ -1,7 +1,8 @@
 -- Count dead letters by pipe, kind and state, and their bytes in tenant_usage.
 --
 -- Bytes are those of the event, until it is erased, and of the reason. Rows are updated in one
--- order, that of their keys: two statements that change the same counters cannot deadlock.
+-- order, that of their keys, and the row of tenant_usage first, also where only counts change: two
+-- transactions that change the same counters take turns there, and cannot deadlock.
 -- Triggers: dead_letters_insert_counts, dead_letters_update_counts, dead_letters_delete_counts.
 CREATE OR REPLACE FUNCTION count_dead_letters() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -40,12 +41,16 @@ BEGIN
     ELSE
         INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes)
         SELECT tenant_id, usage_shard(), utc_today(), sum(bytes)
-        FROM (SELECT tenant_id, octet_length(error) + coalesce(octet_length(event), 0) AS bytes
-              FROM added
-              UNION ALL
-              SELECT tenant_id, -octet_length(error) - coalesce(octet_length(event), 0)
-              FROM removed) AS changes
-        GROUP BY tenant_id HAVING sum(bytes) <> 0 ORDER BY tenant_id
+        FROM (SELECT tenant_id, sum(letters) AS letters, sum(bytes) AS bytes
+              FROM (SELECT tenant_id, pipe_id, kind, state, 1 AS letters,
+                           octet_length(error) + coalesce(octet_length(event), 0) AS bytes
+                    FROM added
+                    UNION ALL
+                    SELECT tenant_id, pipe_id, kind, state, -1,
+                           -octet_length(error) - coalesce(octet_length(event), 0)
+                    FROM removed) AS changes
+              GROUP BY tenant_id, pipe_id, kind, state) AS sums
+        GROUP BY tenant_id HAVING sum(bytes) <> 0 OR bool_or(letters <> 0) ORDER BY tenant_id
         ON CONFLICT (tenant_id, shard) DO UPDATE
         SET stored_bytes = u.stored_bytes + excluded.stored_bytes;
         INSERT INTO dead_letter_counts AS c (tenant_id, pipe_id, kind, shard, dead, moved, erased)

@@ -34,8 +34,9 @@ UP = (
         script_version integer,
         attempts       integer     NOT NULL DEFAULT 1 CHECK (attempts > 0),
         redrive_id     uuid,
-        created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-        failed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+        -- Of one time: both are when it has failed first.
+        created_at     timestamptz NOT NULL DEFAULT statement_timestamp(),
+        failed_at      timestamptz NOT NULL DEFAULT statement_timestamp(),
         moved_at       timestamptz,
         erased_at      timestamptz,
         -- Not by the id alone: its index would give the order of a tenant's letters, too, and pass
@@ -94,7 +95,7 @@ _COLUMNS = {
     "dead_letters.sha256": "of the event; it stays after the bytes are erased",
     "dead_letters.pointers": "hashes of the pointers in the error document",
     "dead_letters.size_bytes": "of the event; it stays after the bytes are erased",
-    "dead_letters.redrive_id": "the re-drive that tried it last",
+    "dead_letters.redrive_id": "the re-drive that tries it, or has tried it last",
 }
 
 

@@ -81,6 +81,7 @@ async def _measure(events: Events, sink: str, victims: Sequence[str]) -> int:
         *([f"{left} dead letters are left"] if left else []),
         *_missing(range(events.count), after, "after the re-drive"),
         *([f"{after.foreign} changed events"] if after.foreign else []),
+        *(_doubled(after, "after the re-drive") if sink == "dataset" else []),
     ]
     rate = new_line(
         "pipe-events", unit="/s", runs=[events.count / seconds], baseline=("", ()), goal=None
@@ -237,8 +238,12 @@ def _disorder(forwarded: Found) -> list[str]:
     order = list(forwarded.times)
     return [
         *(["the events are out of order"] if order != sorted(order) else []),
-        *([f"{forwarded.doubled} events came twice"] if forwarded.doubled else []),
+        *_doubled(forwarded, "at the sink"),
     ]
+
+
+def _doubled(found: Found, where: str) -> list[str]:
+    return [f"{found.doubled} events came twice {where}"] if found.doubled else []
 
 
 def _missing(numbers: Iterable[int], found: Found, where: str) -> list[str]:

@@ -166,6 +166,9 @@ def test_versions_are_compared_promoted_and_rolled_back(crivo: CrivoCommand) -> 
     assert crivo("scripts", "source", f"{name}@1").out == ECHO.encode()
     rows = [line.split("\t") for line in crivo("scripts", "show", name).text.splitlines()]
     assert [(row[0], row[1], row[4]) for row in rows] == [("2", "", "looks"), ("1", "prod", "")]
+    assert crivo("scripts", "archive", name).text == f"{name} is archived\n"
+    assert crivo("run", name, "-", stdin=b"1").code == ExitCode.REFUSED
+    assert crivo("scripts", "restore", name).text == f"{name} is restored\n"
 
 
 def test_an_execution_is_shown_watched_and_read(crivo: CrivoCommand, echo: str) -> None:

@@ -103,3 +103,8 @@ def test_the_command_line_pushes_checks_and_compares(
     shown = crivo("schemas", "show", name).text.splitlines()
     assert [line.split("\t")[:2] for line in shown] == [["2", ""], ["1", "prod"]]
     assert json.loads(crivo("schemas", "show", f"{name}@1").text) == _FIRST
+    assert crivo("schemas", "promote", name).text == f"{name}@prod is version 2\n"
+    assert crivo("schemas", "archive", name).text == f"{name} is archived\n"
+    assert crivo("schemas", "promote", f"{name}@1").code == ExitCode.REFUSED
+    assert crivo("schemas", "restore", name).text == f"{name} is restored\n"
+    assert crivo("schemas", "promote", f"{name}@1", "test").text == f"{name}@test is version 1\n"

@@ -30,6 +30,7 @@ _ACROSS_TENANTS: Final = {
     "app.executions.dispatch.outcome_groups": "a worker names rows by id and fencing token",
     "app.executions.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.batches.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
+    "app.redrives.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.runs.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.batches.store.SELECT_UNCANCELLED": "interrupted cancellations of all tenants",
     "app.batches.retention.DELETE_BATCHES": "batches expire by age, across tenants",

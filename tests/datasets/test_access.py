@@ -14,6 +14,7 @@ from app.db import Pool
 from app.preconditions import NO_PRECONDITIONS
 from app.settings import Settings
 from tests.datasets.stores import NAME, Datasets, lines
+from tests.support.lock_waits import until_one_waits
 
 STORED = """
 SELECT (SELECT string_agg(name || description, ',') FROM datasets),
@@ -81,12 +82,7 @@ async def test_who_loses_access_while_waiting_for_a_lock_changes_nothing(
     async with pool.acquire() as conn, conn.transaction():
         await conn.execute("SELECT FROM datasets FOR UPDATE")
         task = asyncio.ensure_future(act())
-        async with asyncio.timeout(60):
-            while not await pool.fetchval(  # noqa: ASYNC110 - no event tells
-                "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) "
-                "WHERE NOT granted AND datname = current_database())"
-            ):
-                await asyncio.sleep(0.01)
+        await until_one_waits(pool)
         revoked, datasets.caller.checked_at = True, 0.0
 
     with pytest.raises(InvalidKey):

@@ -21,6 +21,7 @@ from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
 from app.settings import Settings
 from tests.datasets.stores import NAME, Datasets, lines
+from tests.support.lock_waits import until_one_waits
 
 
 @pytest.fixture
@@ -111,16 +112,8 @@ async def test_parts_of_a_tenant_take_turns_at_a_quota(datasets: Datasets, pool:
     async with pool.acquire() as conn, conn.transaction():
         await upload_store.require_room(conn, tenant, caps, stored_bytes=1, raw_bytes=1)
         second = asyncio.create_task(require_room())
-        async with asyncio.timeout(60):
-            while not second.done() and not await pool.fetchval(  # noqa: ASYNC110 - no event tells
-                "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) "
-                "WHERE locktype = 'advisory' AND NOT granted AND datname = current_database())"
-            ):
-                await asyncio.sleep(0.01)
-        waited = not second.done()
+        await until_one_waits(pool, second)
     await second
-
-    assert waited
 
 
 async def test_of_two_merges_of_the_same_indexes_one_counts(datasets: Datasets) -> None:

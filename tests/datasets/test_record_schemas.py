@@ -47,6 +47,17 @@ def test_a_dataset_names_an_exact_version_for_good(system: System, schema: str) 
         assert [each["pointer"] for each in answer.json()["errors"]] == ["/schema"]
 
 
+def test_a_dataset_keeps_a_schema_that_is_archived(system: System, schema: str) -> None:
+    url = f"/datasets/{_create(system, schema)}"
+    assert system.client.delete(f"/schemas/{schema.partition('@')[0]}").is_success
+
+    for body in ({"schema": schema}, {"schema": schema, "description": "x"}):
+        again = system.client.put(url, json=body)
+        assert (again.status_code, again.json().get("schema")) == (200, schema), again.text
+    new = system.client.put(f"/datasets/d-{uuid4().hex[:8]}", json={"schema": schema})
+    assert (new.status_code, new.json()["errors"][0]["pointer"]) == (409, "/schema")
+
+
 def test_an_invalid_part_is_refused_by_line_and_can_be_sent_again(
     system: System, schema: str
 ) -> None:

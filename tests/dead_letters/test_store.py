@@ -3,6 +3,7 @@
 import asyncio
 from uuid import UUID
 
+import asyncpg
 import pytest
 import uuid_utils.compat as uuid
 from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
@@ -26,9 +27,13 @@ from app.redrives.letter_store import mark_letters, mark_retried, select_marked
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
 from tests.dead_letters.letters import Letters, dead, insert_pipe, letter
+from tests.support.lock_waits import (
+    begin_to_count_bytes,
+    require_bytes_unlocked,
+    until_one_waits,
+)
 
 REDRIVE = UUID(int=7)
-_WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 @given(events=st.lists(st.binary(max_size=200), min_size=1, max_size=5))
@@ -133,6 +138,18 @@ async def test_redrives_mark_letters_and_lose_none(letters: Letters) -> None:
     await letters.require_counted()
 
 
+async def test_counts_change_behind_the_counter_of_bytes_where_no_byte_does(
+    letters: Letters,
+) -> None:
+    await letters.insert([letter(1)])
+    await begin_to_count_bytes(letters.pool)
+    async with letters.pool.acquire() as conn, conn.transaction():
+        await mark_moved(conn, DEFAULT_TENANT, REDRIVE, await letters.ids())
+        async with letters.pool.acquire() as other:
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await require_bytes_unlocked(other)
+
+
 async def test_another_tenant_finds_and_changes_nothing(letters: Letters) -> None:
     await letters.insert([letter(1)])
     ids, stranger = await letters.ids(), uuid.uuid7()
@@ -181,9 +198,7 @@ async def test_an_insertion_waits_for_letters_that_are_not_committed(
         async with conn.transaction():
             await insert_dead_letters(conn, DEFAULT_TENANT, letters.pipe, [letter(1)])
             second = asyncio.create_task(letters.insert([letter(2)]))
-            while not await conn.fetchval(_WAITING):
-                assert not second.done(), second
-                await asyncio.sleep(0.01)
+            await until_one_waits(pool, second)
         with pytest.raises(QuotaExceeded):
             await second
     assert await letters.usage() == (size, size)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from uuid import uuid4
 
@@ -97,6 +99,19 @@ def fetch_value(system: System, statement: str) -> object:
             await conn.close()
 
     return asyncio.run(fetch())
+
+
+@contextmanager
+def locked(system: System, pipe: str) -> Iterator[None]:
+    """Hold the row of a pipe for the length of the block."""
+    with asyncio.Runner() as runner:
+        conn = runner.run(asyncpg.connect(system.environ["DATABASE_URL"]))
+        try:
+            runner.run(conn.execute("BEGIN"))
+            runner.run(conn.fetch("SELECT FROM pipes WHERE name = $1 FOR UPDATE", pipe))
+            yield
+        finally:
+            runner.run(conn.close())
 
 
 def event(n: int, **more: object) -> bytes:

@@ -25,6 +25,7 @@ from app.quotas.model import Caps
 from app.resources import Resources
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
+from tests.support.lock_waits import until_one_waits
 
 _DEFINITION = PutPipe(
     source=PipeFrom(http=HttpSource()), sink=PipeTo(dataset=DatasetSink(dataset="d"))
@@ -32,9 +33,6 @@ _DEFINITION = PutPipe(
 _BAD = b"no json" * 10_000
 _GOOD = b'"%s"' % (b"a" * 10_000)
 _FULL = "UPDATE tenants SET max_stored_bytes = (SELECT sum(stored_bytes) FROM tenant_usage)"
-_WAITING = (
-    "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('tuple', 'transactionid')"
-)
 
 
 @pytest.fixture
@@ -44,7 +42,7 @@ async def dataset(pool: Pool) -> UUID:
     row = NewRow(events=3, body=b"\n".join([_GOOD, _BAD, _GOOD]))
     async with pool.acquire() as conn:
         assert await insert_dataset(conn, DEFAULT_TENANT, dataset, "d", PutDataset())
-        assert await insert_pipe(conn, DEFAULT_TENANT, pipe, "p", _DEFINITION)
+        await insert_pipe(conn, DEFAULT_TENANT, pipe, "p", _DEFINITION)
         await inbox_store.insert_events(conn, DEFAULT_TENANT, pipe, [row], None)
     return dataset
 
@@ -55,7 +53,7 @@ async def _running(pool: Pool, settings: Settings) -> AsyncIterator[None]:
     async with pool.acquire() as conn:
         [held] = await lease_store.claim_pipes(conn, uuid.uuid7(), limit=9, lease_seconds=60)
     loop = PipeLoop(cast("Resources", resources), held, CommitTurns())
-    loop.renewed(until=asyncio.get_running_loop().time() + 60)
+    loop.lease.renewed(until=asyncio.get_running_loop().time() + 60)
     task = asyncio.create_task(loop.run())
     try:
         yield
@@ -108,9 +106,7 @@ async def test_batches_and_other_writers_of_a_dataset_take_locks_in_one_order(
     async with _running(pool, settings):
         async with pool.acquire() as conn, conn.transaction():
             await lock_dataset(conn, DEFAULT_TENANT, dataset)
-            async with asyncio.timeout(30):
-                while not await pool.fetchval(_WAITING):  # noqa: ASYNC110 - nothing says so
-                    await asyncio.sleep(0.02)
+            await until_one_waits(pool)
             caps = Caps(max_stored_bytes=cap)
             await require_room(conn, DEFAULT_TENANT, caps, stored_bytes=1, raw_bytes=0)
         pipe = await _pipe_when_it_has_worked(pool)

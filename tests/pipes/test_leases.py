@@ -25,7 +25,7 @@ async def pipe(pool: Pool) -> UUID:
     """A pipe that nobody holds."""
     pipe_id = uuid.uuid7()
     async with pool.acquire() as conn:
-        assert await insert_pipe(conn, DEFAULT_TENANT, pipe_id, "orders", _DEFINITION)
+        await insert_pipe(conn, DEFAULT_TENANT, pipe_id, "orders", _DEFINITION)
     return pipe_id
 
 
@@ -88,12 +88,12 @@ async def test_a_pipe_that_rests_is_not_claimed(pool: Pool, pipe: UUID) -> None:
             await lease_store.load_held(conn, held)
 
 
-async def test_a_pipe_whose_row_is_locked_keeps_no_other_from_being_renewed(
+async def test_a_pipe_whose_row_is_locked_keeps_no_other_from_being_renewed_or_released(
     pool: Pool, pipe: UUID
 ) -> None:
     other = uuid.uuid7()
     async with pool.acquire() as conn:
-        assert await insert_pipe(conn, DEFAULT_TENANT, other, "other", _DEFINITION)
+        await insert_pipe(conn, DEFAULT_TENANT, other, "other", _DEFINITION)
     held = await _claim(pool)
     async with pool.acquire() as conn, conn.transaction():
         await lock_pipe(conn, DEFAULT_TENANT, "orders")
@@ -107,3 +107,9 @@ async def test_a_pipe_whose_row_is_locked_keeps_no_other_from_being_renewed(
     async with pool.acquire() as conn:
         renewed = await lease_store.renew_leases(conn, held, lease_seconds=60)
     assert renewed[pipe].is_renewed
+
+    async with pool.acquire() as conn, conn.transaction():
+        await lock_pipe(conn, DEFAULT_TENANT, "orders")
+        async with pool.acquire() as releasing, asyncio.timeout(30):
+            await lease_store.release_leases(releasing, held)
+    assert [each.id for each in await _claim(pool)] == [other]

@@ -16,10 +16,12 @@ from tests.pipes.http_pipes import (
     fetch_value,
     letters_of,
     lines_of,
+    locked,
     pipe_when,
     put_dataset,
     put_pipe,
     put_schema,
+    put_script,
     send,
     to_dataset,
 )
@@ -284,12 +286,30 @@ def test_a_pipe_goes_on_with_a_schema_that_is_archived(system: System, dataset: 
     pipe = put_pipe(system, schema=f"{schema}@1", to=to_dataset(dataset))
     assert system.client.delete(f"/schemas/{schema}").is_success
 
+    put_pipe(system, pipe, schema=f"{schema}@1", to=to_dataset(dataset))
     send(system, pipe, [event(1), b'{"id": "1"}'])
 
     pipe_when(system, pipe, forwarded=1, refused=1)
     other = {"from": {"http": {}}, "schema": schema, "to": to_dataset(dataset)}
     refused = system.client.put("/pipes/late", json=other)
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (409, "/schema")
+
+
+def test_a_put_that_changes_nothing_is_answered_whatever_was_archived(
+    system: System, dataset: str
+) -> None:
+    script = put_script(system, "function map(event) { return event }")
+    definition: dict[str, Any] = {"script": f"{script}@1", "to": to_dataset(dataset)}
+    pipe = put_pipe(system, **definition)
+    before = system.client.get(f"/pipes/{pipe}").json()
+    assert system.client.delete(f"/scripts/{script}").is_success
+
+    put_pipe(system, pipe, **definition)
+    changed = {**definition, "from": {"http": {}}, "batch": {"wait_ms": 1}}
+    refused = system.client.put(f"/pipes/{pipe}", json=changed)
+
+    assert system.client.get(f"/pipes/{pipe}").json()["updated_at"] == before["updated_at"]
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (409, "/script")
 
 
 def test_a_choice_of_more_schemas_than_a_cell_takes_is_refused(
@@ -306,3 +326,14 @@ def test_a_choice_of_more_schemas_than_a_cell_takes_is_refused(
 
     assert refused.status_code == 422, refused.text
     assert refused.json()["detail"].startswith("/schema: the schemas have more than")
+
+
+def test_a_request_that_is_refused_waits_for_no_lock(system: System, dataset: str) -> None:
+    pipe = put_pipe(system, to=to_dataset(dataset))
+    wanted = {"from": {"http": {}}, "to": to_dataset("missing")}
+
+    with locked(system, pipe):
+        put = system.client.put(f"/pipes/{pipe}", json=wanted)
+        sent = system.client.post(f"/pipes/{pipe}/events", content=b"", headers=NDJSON)
+
+    assert (put.status_code, sent.status_code) == (404, 422)

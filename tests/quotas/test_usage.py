@@ -20,6 +20,7 @@ from app.scripts import store as scripts
 from app.scripts.refs import ScriptRef
 from app.tenants.model import DEFAULT_TENANT
 from app.tenants.store import insert_tenant
+from tests.support.lock_waits import until_one_waits
 
 LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)
 POLICY = LimitPolicy(default_wall_ms=1_000, default_memory_bytes=2**26, ceilings=LIMITS)
@@ -240,19 +241,8 @@ async def test_an_acceptance_near_a_quota_waits_for_the_other_to_commit(queue: Q
             caps=caps,
         )
         second = asyncio.create_task(queue.accept(DEFAULT_TENANT, caps=caps))
-        await _waits_for_a_lock(queue.pool)
-        assert not second.done()
+        await until_one_waits(queue.pool, second)
 
     with pytest.raises(QuotaExceeded):
         await second
     await queue.require_consistent()
-
-
-async def _waits_for_a_lock(pool: Pool) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            if await pool.fetchval(
-                "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
-            ):
-                return
-            await asyncio.sleep(0.01)  # between two polls of a condition

@@ -28,7 +28,7 @@ def created(answer: httpx.Response) -> str:
 
 def ended(system: System, location: str) -> dict[str, Any]:
     for _ in until(f"{location} has ended"):
-        shown: dict[str, Any] = system.client.get(location).json()
+        shown: dict[str, Any] = system.client.get(location, params={"wait": 60}).json()
         if shown["finished_at"] is not None:
             return shown
     raise AssertionError

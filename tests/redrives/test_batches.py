@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from uuid import UUID
 
 import pytest
@@ -15,7 +15,14 @@ from app.datasets.store import insert_dataset
 from app.db import Pool
 from app.dead_letters.store import insert_dead_letters
 from app.limits import MIB
+from app.pipes.connectors.dataset_source import open_dataset_source
+from app.pipes.connectors.model import Event
+from app.pipes.model import DatasetSource
+from app.pipes.problems import PipeTroubled
+from app.pipes.processing import EventOutcome
+from app.pipes.store import load_pipe
 from app.redrives import letter_batches, letter_store, letters, store
+from app.redrives.mending import Mending, mend_events
 from app.redrives.model import NewRedrive, Redrive, RedriveFilter, RedriveKind
 from app.redrives.problems import TooManyToRedrive
 from app.redrives.runner import run_next
@@ -23,6 +30,11 @@ from app.resources import Resources, open_resources
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT as TENANT
 from tests.dead_letters.letters import letter
+from tests.support.lock_waits import (
+    begin_to_count_bytes,
+    require_bytes_unlocked,
+    until_one_waits,
+)
 from tests.support.receivers import Receiver, open_receiver
 
 WORKER = uuid.uuid7()
@@ -31,7 +43,6 @@ _INSERT_PIPE = """
 INSERT INTO pipes (id, tenant_id, name, definition, paused_at)
 VALUES ($1, $2, 'orders', jsonb_build_object('from', '{"http": {}}'::jsonb, 'to', $3::jsonb), now())
 """
-_WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 @pytest.fixture
@@ -54,8 +65,10 @@ async def resources(pool: Pool, settings: Settings) -> AsyncIterator[Resources]:
         yield resources
 
 
-async def begin(resources: Resources, to: dict[str, object]) -> tuple[UUID, list[UUID]]:
-    """Begin to re-drive three letters into a sink; return the re-drive and the letters."""
+async def begin(
+    resources: Resources, to: dict[str, object], *, events: Sequence[bytes | None] = (None,) * 3
+) -> tuple[UUID, list[UUID]]:
+    """Begin to re-drive letters into a sink; return the re-drive and the letters."""
     pipe, redrive = uuid.uuid7(), uuid.uuid7()
     new = NewRedrive(
         id=redrive,
@@ -65,14 +78,15 @@ async def begin(resources: Resources, to: dict[str, object]) -> tuple[UUID, list
         script_id=None,
         script_version=None,
         per_second=None,
-        matched=3,
+        matched=len(events),
     )
+    new_letters = [letter(n, event) for n, event in enumerate(events)]
     async with resources.pool.acquire() as conn:
         await conn.execute(_INSERT_PIPE, pipe, TENANT, to)
-        await insert_dead_letters(conn, TENANT, pipe, [letter(n) for n in range(3)])
+        await insert_dead_letters(conn, TENANT, pipe, new_letters)
         rows = await conn.fetch("SELECT id FROM dead_letters ORDER BY id")
         ids = [row["id"] for row in rows]
-        assert await letter_store.mark_letters(conn, TENANT, redrive, ids) == 3
+        assert await letter_store.mark_letters(conn, TENANT, redrive, ids) == len(ids)
         await store.insert_redrive(conn, TENANT, new)
     return redrive, ids
 
@@ -84,6 +98,13 @@ async def after_next(resources: Resources, redrive: UUID) -> Redrive:
         shown = await store.select_redrive(conn, TENANT, redrive)
     assert shown is not None
     return shown
+
+
+async def to_dataset(resources: Resources) -> dict[str, object]:
+    wanted = PutDataset(format=Format.JSONL)
+    async with resources.pool.acquire() as conn:
+        assert await insert_dataset(conn, TENANT, uuid.uuid7(), "sink", wanted)
+    return {"dataset": {"dataset": "sink"}}
 
 
 def to_url(receiver: Receiver, path: str) -> dict[str, object]:
@@ -117,6 +138,26 @@ async def test_what_was_sent_before_the_sink_went_away_is_recorded(
     assert numbers(receiver) == [0, 1, 1]
 
 
+async def test_what_a_dataset_has_taken_before_trouble_is_recorded(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mend = mend_events
+
+    # Stands in for a host that runs out of memory in the second step.
+    async def mend_one(
+        resources: Resources, events: Sequence[Event], plans: Mending
+    ) -> list[EventOutcome]:
+        if len(events) > 1:
+            message = "the worker has no memory left"
+            raise PipeTroubled(message)
+        return await mend(resources, events, plans)
+
+    monkeypatch.setattr(letter_batches, "mend_events", mend_one)
+    redrive, _ = await begin(resources, await to_dataset(resources))
+    assert [(await after_next(resources, redrive)).moved for _ in range(2)] == [1, 3]
+    assert await resources.pool.fetchval("SELECT sum(lines) FROM dataset_parts") == 3
+
+
 async def test_nothing_more_is_sent_once_the_lease_is_lost(
     resources: Resources, receiver: Receiver
 ) -> None:
@@ -133,19 +174,51 @@ async def test_nothing_more_is_sent_once_the_lease_is_lost(
     assert numbers(receiver) == [0]
 
 
+async def test_an_event_that_is_no_record_costs_no_event_of_the_steps_before(
+    resources: Resources,
+) -> None:
+    # Steps of one, two and four letters, of which the last two have a bad one.
+    events = [b'{"n":0}', b'{"n":1}', b"no JSON", b'{"n":3}', b'{"n":', b'{"n":5}', b'{"n":6}']
+    redrive, _ = await begin(resources, await to_dataset(resources), events=events)
+    shown = await after_next(resources, redrive)
+    assert (shown.moved, shown.failed_again, shown.remaining) == (5, 2, 0)
+    async with resources.pool.acquire() as conn:
+        pipe_id = await conn.fetchval("SELECT id FROM pipes")
+        pipe = await load_pipe(conn, TENANT, pipe_id)
+    assert pipe is not None
+    async with open_dataset_source(resources, pipe, DatasetSource(dataset="sink")) as source:
+        published = await source.receive(max_events=9, max_bytes=MIB, wait_seconds=0)
+    assert [each.data for each in published] == [
+        each for each in events if each not in (b"no JSON", b'{"n":')
+    ]
+    kept = await resources.pool.fetch("SELECT blob_key FROM dataset_parts")
+    keys = {each.key async for page in resources.blobs.pages(size=99) for each in page}
+    folder = f"{TENANT}/datasets/"
+    assert {each for each in keys if each.startswith(folder)} == {row["blob_key"] for row in kept}
+
+
+async def test_a_sink_that_never_answers_gets_the_lease_for_the_time_of_a_step(
+    resources: Resources, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letter_batches, "STEP_SECONDS", 0.5)
+    redrive, _ = await begin(resources, to_url(receiver, "/held"))
+    shown = await after_next(resources, redrive)
+    assert (shown.status, shown.trouble) == ("running", "the sink has not answered within 0.5 s")
+    assert await resources.pool.fetchval("SELECT lease_token FROM redrives") is None
+    receiver.release()
+
+
 async def test_letters_that_are_deleted_meanwhile_cost_the_batch_and_not_the_lease(
     resources: Resources,
 ) -> None:
-    wanted = PutDataset(format=Format.JSONL)
-    async with resources.pool.acquire() as conn:
-        assert await insert_dataset(conn, TENANT, uuid.uuid7(), "sink", wanted)
-    redrive, ids = await begin(resources, {"dataset": {"dataset": "sink"}})
+    redrive, ids = await begin(resources, await to_dataset(resources))
+    await begin_to_count_bytes(resources.pool)
     async with resources.pool.acquire() as conn, conn.transaction():
         await conn.execute("DELETE FROM dead_letters WHERE id = $1", ids[1])
         batch = asyncio.create_task(after_next(resources, redrive))
-        while not await conn.fetchval(_WAITING):
-            assert not batch.done(), batch
-            await asyncio.sleep(0.01)
+        await until_one_waits(resources.pool, batch)
+        # It waits with nothing in hand that another one would change after the letters.
+        await require_bytes_unlocked(conn)
     shown = await batch
     assert (shown.moved, shown.remaining, shown.trouble) == (0, 3, None)
     assert (await after_next(resources, redrive)).moved == 2

@@ -1,5 +1,7 @@
 """Failed executions are replayed as a batch, whose counts are those of the re-drive."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from tests.comparisons.conftest import Recorded
 from tests.redrives.http_redrives import counts, created, ended, redrive
 from tests.support.system import System, stop
@@ -48,7 +50,12 @@ def test_a_cancelled_redrive_frees_what_it_has_not_tried(stopped_system: System)
     location = created(redrive(system, filter_))
     other = redrive(system, filter_)
     assert other.json()["type"] == "urn:crivo:problem:nothing-to-redrive"
-    cancelled = system.client.post(f"{location}/cancel").json()
+    asked = system.client.get(location, params={"wait": 0.01})
+    assert (asked.json()["status"], asked.headers["Retry-After"]) == ("queued", "1")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(system.client.get, location, params={"wait": 60})
+        cancelled = system.client.post(f"{location}/cancel").json()
+    assert waiting.result().json() == cancelled
     assert (cancelled["status"], counts(cancelled)) == ("cancelled", (2, 0, 0, 0, 2))
     assert system.client.get(cancelled["batch_url"]).json()["status"] == "cancelled"
     assert system.client.post(f"{location}/cancel").json() == cancelled

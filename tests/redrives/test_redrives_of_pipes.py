@@ -114,6 +114,15 @@ def test_a_rate_bounds_the_batches_and_a_cancelled_redrive_frees_the_rest(system
     # Of a batch that was in hand, nothing is lost, and nothing is there twice.
     later = ended(system, created(redrive(system, {"pipe": pipe})))
     assert later["moved"] == later["matched"] <= entry["details"]["remaining"]
+    for chosen, wanted in (
+        ({}, [later["url"], location]),
+        ({"status": "cancelled"}, [location]),
+        ({"created_from": later["created_at"]}, [later["url"]]),
+        ({"created_before": later["created_at"]}, [location]),
+    ):
+        listed = system.client.get("/redrives", params={"pipe": pipe, **chosen}).json()["items"]
+        assert [each["url"] for each in listed] == wanted, chosen
+    assert system.client.get("/redrives?pipe=no-such-pipe").status_code == 422
     moved, remaining = counts(system.client.get(location).json())[1::3]
     assert (moved, remaining) == (len(events) - later["moved"], later["moved"])
     assert lines_of(system, sink) == sorted(events)

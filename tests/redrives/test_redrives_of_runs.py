@@ -80,6 +80,9 @@ def test_failed_records_are_tried_published_and_marked_once(system: System) -> N
     again = ended(system, created(redrive(system, {"run": run}, script=f"{script}@2")))
     assert counts(again) == (1, 0, 1, 0, 0)
     assert "published" not in again
+    for named, wanted in ((run, [again["id"], shown["id"]]), (shown["id"], [])):
+        listed = system.client.get("/redrives", params={"run": named}).json()["items"]
+        assert [each["id"] for each in listed] == wanted
     none = redrive(system, {"run": run, "kind": "script_error"})
     assert (none.status_code, none.json()["type"]) == (409, "urn:crivo:problem:nothing-to-redrive")
 

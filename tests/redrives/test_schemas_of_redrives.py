@@ -4,7 +4,15 @@ from typing import Any
 from uuid import uuid4
 
 from tests.comparisons.conftest import Recorded
-from tests.redrives.http_redrives import counts, created, ended, lines_of, redrive, samples_of
+from tests.redrives.http_redrives import (
+    counts,
+    created,
+    ended,
+    lines_of,
+    redrive,
+    samples_of,
+    send,
+)
 from tests.runs.http_runs import accepted, create, finished, put
 from tests.support.schemas import put_schema
 from tests.support.system import System
@@ -63,6 +71,35 @@ def test_records_satisfy_input_output_and_the_dataset(system: System) -> None:
     assert (shown["status"], counts(shown)) == ("finished", (5, 2, 3, 0, 0))
     assert _mismatches(shown["failures"]) == refused
     assert lines_of(system, out) == [b'{"n":1,"s":"a"}', b'{"n":3,"s":"a"}']
+
+
+def test_a_script_mends_events_of_a_pipe_whose_own_script_makes_records(system: System) -> None:
+    unique = uuid4().hex[:8]
+    pipe, mend, sink = f"pipe-{unique}", f"mend-{unique}", f"sink-{unique}"
+    record = put_schema(system, f"record-{unique}", required=["pk"], maxProperties=1)
+    event = put_schema(system, f"event-{unique}", properties={"n": {"type": "integer"}})
+    put_version(system, pipe, "function map(event) { return { pk: event.n } }")
+    assert system.client.put(f"/datasets/{sink}", json={"schema": record}).is_success
+    definition = {
+        "from": {"http": {}},
+        "schema": event,
+        "script": pipe,
+        "to": {"dataset": {"dataset": sink}},
+    }
+    assert system.client.put(f"/pipes/{pipe}", json=definition).is_success
+    send(system, pipe, [b'{"n":"1"}', b'{"n":"two"}', b'{"x":3}'])
+    # What it makes is an event: by the pipe's schema, and no record of the dataset yet.
+    put_version(system, mend, "function map(event) { return { n: Number(event.n) } }")
+    plan = redrive(system, {"pipe": pipe}, script=mend, dry_run=True)
+    assert [each[1:] for each in samples_of(plan)] == [
+        ("moved", {"pk": 1}), ("failed_again", None), ("failed_again", None),
+    ]  # fmt: skip
+    errors = [each["error"] for each in plan.json()["samples"][1:]]
+    assert [each["kind"] for each in errors] == ["input_schema_mismatch"] * 2
+    assert {each["schema"] for each in errors} == {event}
+    shown = ended(system, created(redrive(system, {"pipe": pipe}, script=mend)))
+    assert counts(shown) == (3, 1, 2, 0, 0)
+    assert lines_of(system, sink) == [b'{"pk":1}']
 
 
 def test_lines_are_not_tried_by_a_version_that_checks_its_input(system: System) -> None:

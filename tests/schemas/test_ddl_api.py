@@ -1,7 +1,10 @@
 """Tables of schemas over HTTP: of exactly one version, with what it refers to."""
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.support.schemas import put_schema
@@ -65,3 +68,22 @@ def test_what_has_no_type_is_refused_with_its_place(system: System) -> None:
     assert refused.json()["errors"] == [
         {"pointer": "/properties/a", "message": "an object without fields has no type"}
     ]
+
+
+def test_tables_are_made_in_turns(system: System) -> None:
+    ref = put_schema(system, f"wide-{uuid4()}", **_wide())
+
+    def show(_: int) -> httpx.Response:
+        return system.client.get(f"/schemas/{ref}/ddl?dialect=duckdb")
+
+    with ThreadPoolExecutor(40) as threads:
+        answers = list(threads.map(show, range(40)))
+
+    # The queue of a tenant is bounded: other tenants' requests pass those that wait in it.
+    refused = [each for each in answers if each.status_code != 200]
+    assert 0 < len(refused) < len(answers)
+    assert {each.json()["type"] for each in refused} == {"urn:crivo:problem:too-many-checks"}
+
+
+def _wide() -> dict[str, Any]:
+    return fields(**{f"p{n}": {"type": "string"} for n in range(2_500)})

@@ -14,9 +14,26 @@ def test_references_are_found_with_their_pointers() -> None:
     ]
 
 
+def test_what_stands_in_data_is_no_reference() -> None:
+    def to(name: str) -> dict[str, str]:
+        return {"$ref": f"crivo:/schemas/{name}@1"}
+
+    document = {
+        **{keyword: [to("data")] for keyword in ("enum", "examples")},
+        **{keyword: to("data") for keyword in ("const", "default")},
+        "properties": {"enum": to("a"), "$ref": to("b"), "x": {"enum": [to("data")]}},
+        "x-own": {"default": to("c")},
+        "anyOf": [{"const": to("data"), "items": to("d")}],
+    }
+
+    found = find_references(json.dumps(document).encode())
+
+    assert [each.name for each in found] == ["a", "b", "c", "d"]
+
+
 def test_long_names_around_many_values_take_little_memory() -> None:
     values = [1] * 50_000 + [{"$ref": f"crivo:/schemas/x{each}@1"} for each in range(5_000)]
-    document = json.dumps({"enum": [{"k" * 300_000: values}]}).encode()
+    document = json.dumps({"x-a": [{"k" * 300_000: values}]}).encode()
     tracemalloc.start()
     try:
         found = find_references(document)

@@ -125,6 +125,8 @@ def test_references_name_exact_versions_and_make_the_closure(system: System, nam
     [
         ("crivo:/schemas/{inner}@prod", "no exact version"),
         ("crivo:/schemas/{inner}", "no exact version"),
+        ("{inner}@1", "written in full, like crivo:/schemas/"),
+        ("{inner}@prod#/x", "written in full, like crivo:/schemas/"),
         ("crivo:/schemas/{inner}@2", "no version 2"),
         ("crivo:/schemas/nowhere-{inner}@1", "no version 1 of a schema 'nowhere-"),
         ("https://json-schema.org/elsewhere", ""),
@@ -272,3 +274,21 @@ def test_no_identifier_takes_the_place_of_a_registered_schema(system: System, na
 
     assert _code(refused) == (422, "invalid-schema")
     assert refused.json()["errors"][0]["pointer"] == "/$defs/x/$id"
+
+
+def test_relative_identifiers_resolve_against_the_one_around(system: System, name: str) -> None:
+    item = {"$id": "item", "type": "string"}
+    nested = {"$id": "parts/", "$defs": {"x": {"$id": "item", "type": "integer"}}}
+    properties = {"a": {"$ref": "item"}, "b": {"$ref": "parts/item"}, "c": {"$ref": "parts/#/at"}}
+    schema = {
+        "$defs": {"i": item, "n": {**nested, "at": {"$ref": "item"}}},
+        "properties": properties,
+    }
+
+    put(system, name, schema).raise_for_status()
+    changed = put(system, name, {**schema, "minProperties": 1})
+
+    assert _validate(system, name, {"a": "x", "b": 1, "c": 1}) == {"valid": True}
+    wrong = _validate(system, name, {"a": 1, "b": "x", "c": "x"})["errors"]
+    assert {each["pointer"] for each in wrong} == {"/a", "/b", "/c"}
+    assert changed.json()["latest_version"]["verdict"]["forward"] is True

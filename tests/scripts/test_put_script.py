@@ -7,6 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.support.schemas import put_schema
 from tests.support.system import System
 
 RAW: Final = {"Content-Type": "text/javascript"}
@@ -93,6 +94,21 @@ def test_an_archived_script_is_a_conflict(system: System, address: str) -> None:
     assert answer.status_code == 409
     assert '{"archived": false}' in answer.json()["detail"]
     assert system.client.get(f"{address}/versions").json()["items"][0]["version"] == 1
+
+
+@pytest.mark.parametrize("side", ["input_schema", "output_schema"])
+def test_a_version_keeps_a_schema_that_is_archived(system: System, address: str, side: str) -> None:
+    schema = put_schema(system, f"archived-{uuid4().hex[:8]}", type="object")
+    body = {"source": _source(1), side: schema}
+    first = system.client.put(address, json=body)
+    assert system.client.delete(f"/schemas/{schema.partition('@')[0]}").is_success
+
+    again = system.client.put(address, json=body)
+    added = system.client.post(f"{address}/versions", json=body)
+    other = system.client.put(address, json={**body, "source": _source(2)})
+
+    assert (_numbers(first), _numbers(again), added.status_code) == ((201, 1), (200, 1), 200)
+    assert (other.status_code, other.json()["errors"][0]["pointer"]) == (409, f"/{side}")
 
 
 @pytest.mark.parametrize("name", ["Upper", "a@1", "%20"])

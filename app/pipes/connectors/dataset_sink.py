@@ -26,7 +26,7 @@ from app.errors import InvalidRequest
 from app.metrics import SNAPSHOTS_PUBLISHED
 from app.pipes.connectors import dataset_store
 from app.pipes.connectors.dataset_store import FoundDataset, WrittenPart
-from app.pipes.connectors.model import ConnectorUnavailable, Outgoing
+from app.pipes.connectors.model import ConnectorUnavailable, Outgoing, Sent
 from app.pipes.model import DatasetSink as Definition, LoadedPipe
 from app.resources import Resources
 
@@ -53,7 +53,7 @@ async def open_dataset_sink(
 
 
 class DatasetSink:
-    """A dataset whose snapshots are the batches of a pipe, each with one file of its own.
+    """A dataset whose snapshots are batches of a pipe or a re-drive, each with a file of its own.
 
     An event that is no line of JSON is refused, and so is one with a line break in it, since the
     bytes of an event do not change.
@@ -72,8 +72,12 @@ class DatasetSink:
         self._written: list[WrittenPart] = []
         self._published = False
 
-    async def send(self, events: Sequence[Outgoing]) -> Mapping[int, str]:
-        """Store events as parts that no snapshot has yet; return those that no record can be."""
+    async def send(self, events: Sequence[Outgoing]) -> Sent:
+        """Store events as parts that no snapshot has yet; those that no record can be are refused.
+
+        All at once, since a batch is one snapshot. Parts of earlier calls stay for the same
+        snapshot, whatever becomes of these events.
+        """
         if self._published:
             self._written, self._published = [], False
         refused: dict[int, str] = {}
@@ -81,12 +85,12 @@ class DatasetSink:
             if reason := _refusal(each.data):
                 refused[place] = reason
         try:
-            await self._store(_without(events, refused))
+            written = await self._store(_without(events, refused))
         except (BadLine, CollidingKeys, PartTooLarge):
-            await self.discard()
             refused |= await asyncio.to_thread(self._refusals, events)
-            await self._store_rest(events, refused)
-        return refused
+            written = await self._store_rest(events, refused)
+        self._written += written
+        return Sent(count=len(events), refused=refused)
 
     async def lock(self, conn: Connection) -> None:
         """Lock the dataset's row, before the tenant's bytes: all writers take both in turn."""
@@ -107,7 +111,6 @@ class DatasetSink:
                 self._dataset.id,
                 path,
                 self._written,
-                default_max_stored_bytes=self._resources.settings.default_max_stored_bytes,
             )
         except InvalidRequest as error:
             raise ConnectorUnavailable(f"the dataset {self._name!r}: {error.detail}") from None
@@ -120,34 +123,46 @@ class DatasetSink:
     async def discard(self) -> None:
         """Delete what was stored and never published."""
         if not self._published:
-            keys = [key for each in self._written for key in (each.keys.blob, each.keys.index)]
-            self._written = []
-            await delete_blobs(self._resources.blobs, keys)
+            written, self._written = self._written, []
+            await self._delete(written)
 
-    async def _store(self, events: Sequence[Outgoing]) -> None:
+    async def _store(self, events: Sequence[Outgoing]) -> list[WrittenPart]:
+        """Store events as parts; if that fails, none of these stays."""
+        written: list[WrittenPart] = []
         if not events:
-            return
-        async for data in split_parts(_lines(events), Format.JSONL):
-            tenant = self._pipe.tenant_id
-            keys = PartKeys(blob=new_part_key(tenant), index=new_index_key(tenant))
-            part = await store_part(
-                data,
-                format=Format.JSONL,
-                key=self._key,
-                seed=self._seed,
-                blobs=self._resources.blobs,
-                part_key=keys.blob,
-                index_key=keys.index,
-            )
-            self._written.append(WrittenPart(part=part, keys=keys))
+            return written
+        try:
+            async for data in split_parts(_lines(events), Format.JSONL):
+                tenant = self._pipe.tenant_id
+                keys = PartKeys(blob=new_part_key(tenant), index=new_index_key(tenant))
+                part = await store_part(
+                    data,
+                    format=Format.JSONL,
+                    key=self._key,
+                    seed=self._seed,
+                    blobs=self._resources.blobs,
+                    part_key=keys.blob,
+                    index_key=keys.index,
+                )
+                written.append(WrittenPart(part=part, keys=keys))
+        except BaseException:
+            await asyncio.shield(self._delete(written))
+            raise
+        return written
 
-    async def _store_rest(self, events: Sequence[Outgoing], refused: dict[int, str]) -> None:
+    async def _store_rest(
+        self, events: Sequence[Outgoing], refused: dict[int, str]
+    ) -> list[WrittenPart]:
         """Store what is not refused; if that fits into no file, refuse it, too."""
         try:
-            await self._store(_without(events, refused))
+            return await self._store(_without(events, refused))
         except (CollidingKeys, PartTooLarge) as error:
-            await self.discard()
             refused |= {place: str(error) for place in range(len(events)) if place not in refused}
+            return []
+
+    async def _delete(self, written: Sequence[WrittenPart]) -> None:
+        keys = [key for each in written for key in (each.keys.blob, each.keys.index)]
+        await delete_blobs(self._resources.blobs, keys)
 
     def _refusals(self, events: Sequence[Outgoing]) -> dict[int, str]:
         """Return the events that are no records, each looked at alone."""

@@ -15,8 +15,6 @@ from app.datasets.parts import Format, PartRef, StoredPart
 from app.datasets.publishing import require_no_folders
 from app.datasets.upload_store import PartKeys
 from app.db import Connection, from_row, optional_from_row
-from app.limits import MIN_COUNTED_PART_BYTES
-from app.quotas.model import Caps
 
 # The upload that the file is of can be forgotten at once: no client knows it.
 _HOURS: Final = 0
@@ -144,12 +142,6 @@ async def note_position(
     await conn.execute(NOTE_POSITION, tenant, pipe_id, source_revision, position.decode())
 
 
-SELECT_CAP = """
-SELECT coalesce(max_stored_bytes, nullif($2::bigint, 0))
-FROM tenants
-WHERE id = $1
-"""
-
 INSERT_UPLOAD = """
 INSERT INTO dataset_uploads (id, tenant_id, dataset_id, mode, expires_at)
 VALUES ($1, $2, $3, $4, clock_timestamp())
@@ -177,8 +169,6 @@ async def publish_file(
     dataset_id: UUID,
     path: str,
     parts: Sequence[WrittenPart],
-    *,
-    default_max_stored_bytes: int,
 ) -> int | None:
     """Publish a new file as the next snapshot; return its number, None: the dataset is gone.
 
@@ -187,13 +177,8 @@ async def publish_file(
     dataset = await store.lock_dataset(conn, tenant, dataset_id)
     if dataset is None:
         return None
-    cap = await conn.fetchval(SELECT_CAP, tenant, default_max_stored_bytes)
-    stored_bytes = sum(
-        max(each.part.stored_bytes + each.part.index_bytes, MIN_COUNTED_PART_BYTES)
-        for each in parts
-    )
-    caps = Caps(max_stored_bytes=cap)
-    await upload_store.require_room(conn, tenant, caps, stored_bytes=stored_bytes, raw_bytes=0)
+    stored_bytes = upload_store.counted_bytes(each.part for each in parts)
+    await upload_store.require_stored_bytes(conn, tenant, stored_bytes)
     upload_id, file_id = uuid.uuid7(), uuid.uuid7()
     await conn.execute(INSERT_UPLOAD, upload_id, tenant, dataset_id, Mode.APPEND)
     await conn.execute(INSERT_FILE, file_id, tenant, dataset_id, upload_id, path)

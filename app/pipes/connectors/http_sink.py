@@ -1,6 +1,6 @@
 """Send the events of a pipe to a URL, one after the other."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -19,7 +19,8 @@ from app.egress.errors import InwardTarget, NoAnswer
 from app.egress.policy import pipe_policy
 from app.egress.targets import Target, UnusableTarget, parse_target
 from app.limits import MIB
-from app.pipes.connectors.model import ConnectorUnavailable, Outgoing, Placed
+from app.pipes.connectors.model import ConnectorUnavailable, Outgoing, Placed, Sent
+from app.pipes.connectors.sending import Sending
 from app.pipes.model import HttpSink as Definition, LoadedPipe
 from app.settings import Settings
 
@@ -66,19 +67,20 @@ class HttpSink:
         self._target = target
         self._is_ndjson = sink.format == "ndjson"
 
-    async def send(self, events: Sequence[Outgoing]) -> Mapping[int, str]:
-        """Send the events in their order; return those that are refused, by their places.
-
-        Raises ConnectorUnavailable, DatabaseUnavailable.
-        """
-        placed = list(enumerate(events))
-        refused = {place: reason for place, each in placed if (reason := self._fault_of(each))}
-        left = [each for each in placed if each[0] not in refused]
+    async def send(self, events: Sequence[Outgoing]) -> Sent:
+        """Send the events in their order. Raises ConnectorUnavailable, DatabaseUnavailable."""
+        sending = Sending(events)
+        left: list[Placed] = []
+        for place, each in enumerate(events):
+            if reason := self._fault_of(each):
+                sending.refuse(place, reason)
+            else:
+                left.append((place, each))
         async with self._pool.acquire() as conn:
             secrets = await signing_secrets(conn, self._tenant)
-        for some in self._divided(left):
-            refused |= await self._send(some, secrets)
-        return refused
+        return await sending.run(
+            self._divided(left), lambda some: self._send(some, secrets, sending)
+        )
 
     def _fault_of(self, event: Outgoing) -> str | None:
         try:
@@ -89,16 +91,19 @@ class HttpSink:
             return "has a line feed, which would end its line of NDJSON"
         return None
 
-    async def _send(self, events: Sequence[Placed], secrets: Sequence[bytes]) -> dict[int, str]:
+    async def _send(
+        self, events: Sequence[Placed], secrets: Sequence[bytes], sending: Sending
+    ) -> None:
         """Send one request; if it is refused, find out which events are at fault."""
         status = await self._post([each for _, each in events], secrets)
         if status is None:
-            return {}
-        if len(events) == 1:
-            return {events[0][0]: f"{self._target.host} answers {status}"}
-        half = len(events) // 2
-        first = await self._send(events[:half], secrets)
-        return first | await self._send(events[half:], secrets)
+            sending.confirm(events)
+        elif len(events) == 1:
+            sending.refuse(events[0][0], f"{self._target.host} answers {status}")
+        else:
+            half = len(events) // 2
+            await self._send(events[:half], secrets, sending)
+            await self._send(events[half:], secrets, sending)
 
     async def _post(self, events: Sequence[Outgoing], secrets: Sequence[bytes]) -> int | None:
         """Send a request; return the status that refuses its events, None if they were taken."""

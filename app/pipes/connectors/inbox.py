@@ -118,14 +118,13 @@ def _events_of(row: InboxRow) -> list[Event]:
     if row.events == 1:
         event_id = row.event_id or f"http:{row.id}:1"
         receipt = (row.id, 1)
-        return [Event(id=event_id, data=row.body, receipt=receipt, received_at=row.received_at)]
+        return [Event(id=event_id, data=row.body, receipt=receipt)]
     lines = row.body.split(b"\n")
     return [
         Event(
             id=f"http:{row.id}:{number}",
             data=line,
             receipt=(row.id, number),
-            received_at=row.received_at,
         )
         for number, line in enumerate(lines, start=1)
         if number > row.events_done

@@ -1,7 +1,6 @@
 """Declare what a source and a sink of a pipe do, whatever they connect to."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -25,7 +24,6 @@ class Event(Struct, frozen=True, kw_only=True):
     id: str
     data: bytes
     receipt: Any = None
-    received_at: datetime | None = None
     group: str | None = None
     fault: str | None = None
 
@@ -72,16 +70,28 @@ class Source(Protocol):
         """Return what waits, without those that were acknowledged. Raises ConnectorUnavailable."""
 
 
+class Sent(Struct, frozen=True, kw_only=True):
+    """How far a sink has come with the events that it was sent.
+
+    Each of the first `count` is confirmed, or refused for good: `refused` has the reasons, as
+    "larger than 256 KiB", by their places from 0, since several events may have one id. They become
+    dead letters of the kind `sink_refused`. `trouble`: why it has stopped there; without it, and
+    with others left, only so that the first ones need not wait for them.
+    """
+
+    count: int
+    refused: Mapping[int, str]
+    trouble: "ConnectorUnavailable | None" = None
+
+
 class Sink(Protocol):
     """Where the events of a pipe go to."""
 
-    async def send(self, events: Sequence[Outgoing]) -> Mapping[int, str]:
-        """Send the events in their order; return which the sink refuses for good, and why.
+    async def send(self, events: Sequence[Outgoing]) -> Sent:
+        """Send events in their order, for a while, and return how far that has come.
 
-        By their places among `events`, from 0, since several may have one id; with reasons as
-        "larger than 256 KiB". These become dead letters of the kind `sink_refused`. All others are
-        confirmed on return. Raises ConnectorUnavailable, after which some events may have arrived:
-        they are sent again.
+        At least the first has an answer then. Some of those without one may have arrived: they are
+        sent again. Raises ConnectorUnavailable if the first has none.
         """
 
 

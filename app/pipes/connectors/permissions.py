@@ -17,12 +17,11 @@ from app.pipes.model import (
     SqsSink,
     SqsSource,
 )
+from app.references import is_name
 from app.settings import Settings
-from app.tenants.model import TENANT_NAME_PATTERN
 from app.tenants.store import select_names, select_tenant
 
 _TENANT: Final = "{tenant}"
-_NAME: Final = re.compile(TENANT_NAME_PATTERN)
 
 
 class ConnectorsNotUsable(CrivoError):
@@ -103,7 +102,7 @@ def _tenants_in(pattern: str, queue: str) -> Iterator[str]:
     ends = [each for each in places if _expression(after).fullmatch(queue, each)]
     for start in starts:
         for end in ends:
-            if _NAME.fullmatch(name := queue[start:end]):
+            if is_name(name := queue[start:end]):
                 yield name
 
 

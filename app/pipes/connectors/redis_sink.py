@@ -1,12 +1,13 @@
 """Add the events of a pipe to a Redis stream, each batch as a whole."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 from app.limits import MAX_LINE_BYTES, MIB
-from app.pipes.connectors.model import ConnectorUnavailable, Outgoing
+from app.pipes.connectors.model import ConnectorUnavailable, Outgoing, Placed, Sent
 from app.pipes.connectors.redis_client import RedisLink, open_redis
+from app.pipes.connectors.sending import Sending
 from app.pipes.model import LoadedPipe, RedisStreamSink
 from app.settings import Settings
 
@@ -42,18 +43,22 @@ class RedisSink:
         if sink.maxlen is not None:
             self._trim = ("MAXLEN", "~", sink.maxlen)
 
-    async def send(self, events: Sequence[Outgoing]) -> Mapping[int, str]:
-        """Add the events; return which are too large. Raises ConnectorUnavailable."""
-        refused = {
-            place: f"larger than {_MAX_EVENT_BYTES} bytes"
-            for place, each in enumerate(events)
-            if len(each.data) > _MAX_EVENT_BYTES
-        }
-        for some in _divided([each for place, each in enumerate(events) if place not in refused]):
+    async def send(self, events: Sequence[Outgoing]) -> Sent:
+        """Add the events, but for those that are too large. Raises ConnectorUnavailable."""
+        sending = Sending(events)
+        left: list[Placed] = []
+        for place, each in enumerate(events):
+            if len(each.data) > _MAX_EVENT_BYTES:
+                sending.refuse(place, f"larger than {_MAX_EVENT_BYTES} bytes")
+            else:
+                left.append((place, each))
+
+        async def add(some: Sequence[Placed]) -> None:
             await self._require_room()
-            await self._add(some)
-            self._uncounted += sum(len(each.data) + len(each.id) + _ENTRY_BYTES for each in some)
-        return refused
+            await self._add([each for _, each in some])
+            sending.confirm(some)
+
+        return await sending.run(_divided(left), add)
 
     async def _add(self, events: Sequence[Outgoing]) -> None:
         """Add all events or none, so that a refusal amid them changes no order."""
@@ -65,6 +70,7 @@ class RedisSink:
         for reply in await self._link.reply_of(pipeline.execute(raise_on_error=False)):
             if isinstance(reply, Exception):
                 raise await self._link.unavailable(reply)
+        self._uncounted += sum(len(each.data) + len(each.id) + _ENTRY_BYTES for each in events)
 
     async def _require_room(self) -> None:
         if not self._max_stream_bytes or self._uncounted < self._counted_bytes:
@@ -78,14 +84,14 @@ class RedisSink:
         self._uncounted = 0
 
 
-def _divided(events: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
-    some: list[Outgoing] = []
+def _divided(events: Sequence[Placed]) -> Iterator[list[Placed]]:
+    some: list[Placed] = []
     size = 0
-    for each in events:
+    for place, each in events:
         if some and (len(some) == _MAX_EVENTS or size + len(each.data) > _MAX_BYTES):
             yield some
             some, size = [], 0
-        some.append(each)
+        some.append((place, each))
         size += len(each.data)
     if some:
         yield some

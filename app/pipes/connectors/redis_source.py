@@ -4,7 +4,6 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from time import monotonic, time
 from typing import Final
 
@@ -185,14 +184,10 @@ class RedisSource:
 
     def _event(self, number: bytes, fields: list[bytes]) -> Event:
         data, fault = self._data_of(fields)
-        milliseconds = _milliseconds(number)
         return Event(
             id=f"redis:{self._link.stream}:{number.decode()}",
             data=data,
             receipt=number,
-            received_at=None
-            if milliseconds is None
-            else datetime.fromtimestamp(milliseconds / 1_000, UTC),
             fault=fault,
         )
 

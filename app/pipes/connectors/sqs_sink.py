@@ -3,13 +3,14 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from itertools import islice
 from typing import Any, Final
 
-from app.pipes.connectors.model import Outgoing, Placed
+from app.pipes.connectors.model import Outgoing, Placed, Sent
+from app.pipes.connectors.sending import Sending
 from app.pipes.connectors.sqs_client import (
     MAX_ENTRIES,
     RefusedContents,
@@ -49,29 +50,25 @@ class SqsSink:
         """Take the queue."""
         self._link = link
 
-    async def send(self, events: Sequence[Outgoing]) -> Mapping[int, str]:
-        """Send the events; return which SQS does not take. Raises ConnectorUnavailable.
+    async def send(self, events: Sequence[Outgoing]) -> Sent:
+        """Send the events, but for those that SQS does not take. Raises ConnectorUnavailable.
 
         To a FIFO queue, the events of a group go one after the other.
         """
-        placed = list(enumerate(events))
-        refused = {place: reason for place, each in placed if (reason := self._fault_of(each))}
-        left = [each for each in placed if each[0] not in refused]
+        sending = Sending(events)
+        left: list[Placed] = []
+        for place, each in enumerate(events):
+            if reason := self._fault_of(each):
+                sending.refuse(place, reason)
+            else:
+                left.append((place, each))
+
+        async def send(some: Sequence[Placed]) -> None:
+            await self._send(some, sending)
+
         if self._link.is_fifo:
-            for some in self._in_order(left):
-                refused |= await self._send(some)
-            return refused
-        requests = asyncio.Semaphore(_REQUESTS)
-
-        async def send(some: Sequence[Placed]) -> Mapping[int, str]:
-            async with requests:
-                return await self._send(some)
-
-        for each in await asyncio.gather(*map(send, self._divided(left)), return_exceptions=True):
-            if isinstance(each, BaseException):
-                raise each
-            refused |= each
-        return refused
+            return await sending.run(self._in_order(left), send)
+        return await sending.run(self._divided(left), send, at_once=_REQUESTS)
 
     def _fault_of(self, event: Outgoing) -> str | None:
         if not event.data:
@@ -88,10 +85,9 @@ class SqsSink:
             return f"SQS does not take the character U+{ord(found[0]):04X} at byte {place}"
         return None
 
-    async def _send(self, events: Sequence[Placed]) -> dict[int, str]:
+    async def _send(self, events: Sequence[Placed], sending: Sending) -> None:
         """Send the events of one request until each has arrived or is refused."""
         left = list(events)
-        refused: dict[int, str] = {}
         code = ""
         for attempt in range(_TRIES):
             if attempt:
@@ -102,28 +98,29 @@ class SqsSink:
                     [self._entry(str(number), each) for number, (_, each) in enumerate(left)],
                 )
             except RefusedContents as error:
-                return refused | await self._send_apart(left, str(error))
+                await self._send_apart(left, str(error), sending)
+                return
             again: set[int] = set()
             for each in failed:
                 place, _ = left[int(each["Id"])]
                 code = str(each.get("Code", "")).rpartition(".")[2]
                 if code in _AT_FAULT:
-                    refused[place] = f"SQS refuses it: {code}"
+                    sending.refuse(place, f"SQS refuses it: {code}")
                 else:
                     again.add(place)
+            sending.confirm(each for each in left if each[0] not in again)
             left = [each for each in left if each[0] in again]
             if not left:
-                return refused
+                return
         raise unavailable(self._link.queue, code)
 
-    async def _send_apart(self, events: Sequence[Placed], code: str) -> dict[int, str]:
+    async def _send_apart(self, events: Sequence[Placed], code: str, sending: Sending) -> None:
         """Find out which events of a request that was refused as a whole are at fault."""
         if len(events) == 1:
-            return {events[0][0]: f"SQS refuses it: {code}"}
-        refused: dict[int, str] = {}
+            sending.refuse(events[0][0], f"SQS refuses it: {code}")
+            return
         for each in events:
-            refused |= await self._send([each])
-        return refused
+            await self._send([each], sending)
 
     def _entry(self, number: str, event: Outgoing) -> dict[str, Any]:
         entry: dict[str, Any] = {

@@ -5,7 +5,6 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from time import time
 from typing import Any, Final
 
@@ -147,13 +146,11 @@ class SqsSource:
     def _event(self, message: Mapping[str, Any]) -> Event:
         number: str = message["MessageId"]
         attributes = message.get("Attributes", {})
-        sent_at = int(attributes.get("SentTimestamp", 0)) / 1_000 or time()
-        self._sent_at[number] = sent_at
+        self._sent_at[number] = int(attributes.get("SentTimestamp", 0)) / 1_000 or time()
         return Event(
             id=f"sqs:{self._link.queue}:{number}",
             data=message["Body"].encode("utf-8", "surrogatepass"),
             receipt=number,
-            received_at=datetime.fromtimestamp(sent_at, UTC),
             # Without order, each message is a group of its own.
             group=attributes.get("MessageGroupId") if self._link.is_fifo else number,
         )

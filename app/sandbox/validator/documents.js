@@ -8,7 +8,7 @@ import {
 } from "./dialects.js";
 import { escapeToken, tokensOf } from "./pointers.js";
 import {
-  decodeComponent, hasOwn, isArray, isObject, keys, mapGet, mapSet, newDictionary, newMap,
+  decodeComponent, hasOwn, indexOf, isArray, isObject, keys, mapGet, mapSet, newDictionary, newMap,
   startsWith,
 } from "./primordials.js";
 import { resolveUri, splitFragment } from "./uris.js";
@@ -115,9 +115,9 @@ const identify = (library, schema, pointer, outer) => {
 };
 
 // Only what is registered there may be found under these URIs: it must not depend on which document
-// is indexed first.
+// is indexed first. Those of versions have an "@"; what a relative `$id` resolves to has none.
 const REGISTERED = "crivo:/schemas/";
-const isReserved = (library, uri) => startsWith(uri, REGISTERED)
+const isReserved = (library, uri) => (startsWith(uri, REGISTERED) && indexOf(uri, "@") >= 0)
   || hasOwn(library.registry, uri) || hasOwn(library.metaschemas(), uri);
 
 const name = (library, schema, place) => {

@@ -23,7 +23,6 @@ export const charCodeAt = uncurry(String.prototype.charCodeAt);
 export const indexOf = uncurry(String.prototype.indexOf);
 export const lastIndexOf = uncurry(String.prototype.lastIndexOf);
 export const slice = uncurry(String.prototype.slice);
-export const toLowerCase = uncurry(String.prototype.toLowerCase);
 export const matches = uncurry(RegExp.prototype.exec);
 export const sort = uncurry(Array.prototype.sort);
 

@@ -43,5 +43,15 @@ class Budget:
             Undecidable: none is left, or the time is over.
         """
         self._left -= steps
-        if self._left < 0 or thread_time() > self._deadline:
+        if self._left < 0:
+            raise Undecidable("", self._message)
+        self.check_time()
+
+    def check_time(self) -> None:
+        """Go on only within the time.
+
+        Raises:
+            Undecidable: the time is over.
+        """
+        if thread_time() > self._deadline:
             raise Undecidable("", self._message)

@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
-from app.schemas.document import JsonValue, Place
+from app.schemas.document import JsonValue
+from app.schemas.library import At, Place
 
 _T = TypeVar("_T")
 
@@ -53,7 +54,7 @@ class Rest(Struct, frozen=True, eq=False):
     covered: tuple[Fields, ...]
     element: Element | None
     """None: there may be no such members."""
-    pointer: str
+    at: At | None
     possible: tuple[Fields, ...] = ()
     """These may cover members, too."""
     all_possible: bool = False
@@ -80,7 +81,7 @@ class Clause(Struct, frozen=True, eq=False, kw_only=True):
     """Demands on the values of one type; by default there are none."""
 
     type: str
-    pointers: Mapping[str, str] = {}
+    origins: Mapping[str, At] = {}
     """Where each kind of demand comes from."""
     values: Mapping[str, Any] | None = None
     """The only values, by their canonical texts."""
@@ -128,12 +129,9 @@ class Clause(Struct, frozen=True, eq=False, kw_only=True):
         names = (self.required, self.absent, self.patterns, self.multiples, self.opaque)
         return len(self.values or ()) + sum(map(len, lists)) + sum(map(len, names))
 
-    def at(self, *kinds: str) -> str:
-        """Return the pointer to the demand of the first of these kinds that there is."""
-        for kind in (*kinds, ""):
-            if kind in self.pointers:
-                return self.pointers[kind]
-        return ""
+    def at(self, *kinds: str) -> At | None:
+        """Return where the demand of the first of these kinds comes from; None: from nowhere."""
+        return next((self.origins[k] for k in (*kinds, "") if k in self.origins), None)
 
 
 def meet(a: Clause, b: Clause) -> Clause:
@@ -146,7 +144,7 @@ def meet(a: Clause, b: Clause) -> Clause:
     sizes = [size for size in (a.max_size, b.max_size) if size is not None]
     return Clause(
         type=a.type,
-        pointers={**b.pointers, **a.pointers},
+        origins={**b.origins, **a.origins},
         values=values,
         excluded=_joined(a.excluded, b.excluded),
         opaque=a.opaque | b.opaque,

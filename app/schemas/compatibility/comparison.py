@@ -4,12 +4,13 @@ import json
 from typing import Final, TypeAlias
 
 from app.schemas.compatibility.budget import Budget, Undecidable
-from app.schemas.compatibility.inclusion import Inclusion, Obstacle
+from app.schemas.compatibility.inclusion import Inclusion
 from app.schemas.compatibility.normal_form import NormalForm
 from app.schemas.compatibility.sameness import Sameness
 from app.schemas.compatibility.verdicts import Direction, Reason, Verdict
 from app.schemas.compatibility.witnesses import Witnesses
-from app.schemas.document import JsonValue, Library, SchemaDocument, SchemaProblem
+from app.schemas.document import JsonValue, SchemaDocument, SchemaProblem
+from app.schemas.library import Library
 
 MAX_REASONS: Final = 20
 """Of one direction."""
@@ -31,7 +32,7 @@ def compare(old: SchemaDocument, new: SchemaDocument) -> Verdict:
         budget = Budget(MAX_STEPS)
         a, b = (NormalForm(Library(document), budget) for document in (old, new))
     except SchemaProblem as problem:
-        undecided = [_undecided(Obstacle(problem.pointer, problem.message))]
+        undecided = [_undecided(problem.pointer, problem.message)]
         return _verdict((None, undecided), (None, undecided))
     return _verdict(_decide(a, b), _decide(b, a))
 
@@ -53,44 +54,54 @@ def _text_of(document: SchemaDocument) -> str:
     return json.dumps(parts, sort_keys=True)
 
 
-_Decision: TypeAlias = tuple[bool | None, list[Obstacle]]
+_Why: TypeAlias = tuple[str, str]
+"""A pointer and a message."""
+_Decision: TypeAlias = tuple[bool | None, list[_Why]]
 
 
 def _verdict(backward: _Decision, forward: _Decision) -> Verdict:
     reasons = tuple(
-        Reason(direction, obstacle.pointer, obstacle.message)
-        for direction, (_, obstacles) in (
+        Reason(direction, pointer, message)
+        for direction, (_, found) in (
             (Direction.BACKWARD, backward),
             (Direction.FORWARD, forward),
         )
-        for obstacle in obstacles
+        for pointer, message in found
     )
     return Verdict(backward=backward[0], forward=forward[0], reasons=reasons)
 
 
-def _undecided(obstacle: Obstacle) -> Obstacle:
-    return Obstacle(obstacle.pointer, f"cannot be decided: {obstacle.message}")
+def _undecided(pointer: str, message: str) -> _Why:
+    return pointer, f"cannot be decided: {message}"
 
 
 def _decide(source: NormalForm, target: NormalForm) -> _Decision:
     """Decide whether all documents of one version are valid under the other."""
     source.budget.refill()
     try:
-        sameness = Sameness(source.library, target.library, source.budget)
-        obstacles = Inclusion(source, target, sameness).obstacles(source.root(), target.root())
+        found = _obstacles(source, target)
     except (Undecidable, SchemaProblem) as problem:
-        obstacles = [Obstacle(problem.pointer, problem.message)]
+        found = [(problem.pointer, problem.message)]
     except RecursionError:
-        obstacles = [Obstacle("", "the schemas nest too deep")]
-    if not obstacles:
+        found = [("", "the schemas nest too deep")]
+    if not found:
         return True, []
-    found = counterexample(source, target)
-    if found is None:
-        return None, list(map(_undecided, obstacles[:MAX_REASONS]))
-    text = json.dumps(found[0], ensure_ascii=False)
+    document = counterexample(source, target)
+    if document is None:
+        return None, [_undecided(*each) for each in found]
+    text = json.dumps(document[0], ensure_ascii=False)
     shown = text if len(text) <= MAX_EXAMPLE else f"{text[: MAX_EXAMPLE - 1]}…"
-    example = Obstacle("", f"refuses {shown}, which the other version accepts")
-    return False, [*obstacles[: MAX_REASONS - 1], example]
+    example = ("", f"refuses {shown}, which the other version accepts")
+    return False, [*found[: MAX_REASONS - 1], example]
+
+
+def _obstacles(source: NormalForm, target: NormalForm) -> list[_Why]:
+    sameness = Sameness(source.library, target.library, source.budget)
+    found = Inclusion(source, target, sameness).obstacles(source.root(), target.root())
+    return [
+        ("" if each.at is None else target.library.location(each.at), each.message)
+        for each in found[:MAX_REASONS]
+    ]
 
 
 def counterexample(source: NormalForm, target: NormalForm) -> tuple[JsonValue] | None:

@@ -4,34 +4,28 @@ from collections.abc import Iterator
 from itertools import islice, product
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from app.schemas.compatibility.clauses import Clause, Opaque, Shape, is_void, meet
 from app.schemas.compatibility.normal_form import NormalForm
+from app.schemas.compatibility.obstacles import Obstacle, numbers, shown, sizes, texts
 from app.schemas.compatibility.reading import (
+    TRIED_IN_A_STEP,
+    Member,
     clause_holds,
     holds,
     is_empty,
-    is_multiple,
     item,
     listed_items,
     member,
     possibly,
 )
 from app.schemas.compatibility.sameness import Sameness
+from app.schemas.library import At
 
-MAX_SHOWN: Final = 60
 MAX_DEPTH: Final = 3
 MAX_OBSTACLES: Final = 64
 """Of one pair: those of inner pairs add up."""
-
-
-class Obstacle(Struct, frozen=True):
-    """What is in the way of a proof: a demand of the schema that may refuse."""
-
-    pointer: str
-    message: str
 
 
 class Inclusion:
@@ -74,12 +68,14 @@ class Inclusion:
             else:
                 refused[clause.type] = None
         if refused:
-            pointers = [clause.at("type") for clause in targets] or self._pointers(b)
-            found.insert(0, Obstacle(pointers[0], f"refuses the types {', '.join(refused)}"))
+            at = targets[0].at("type") if targets else self._outermost(b)
+            found.insert(0, Obstacle(at, f"refuses the types {', '.join(refused)}"))
         return list(dict.fromkeys(found))[:MAX_OBSTACLES]
 
-    def _pointers(self, shape: Shape) -> list[str]:
-        return sorted((self._target.library.location(e.place) for e in shape), key=len)
+    def _outermost(self, shape: Shape) -> At:
+        library = self._target.library
+        places = (At(element.place) for element in shape)
+        return min(places, key=lambda at: (at.place.way.depth, library.location(at)))
 
     def _in_one_of(self, a: Clause, b: Shape, targets: list[Clause]) -> list[Obstacle]:
         if a.values is not None:
@@ -101,8 +97,7 @@ class Inclusion:
             if clause_holds(self._source, a, value) is False:
                 continue
             if holds(self._target, b, value) is not True:
-                shown = text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
-                found.append(Obstacle(self._pointers(b)[0], f"may refuse the value {shown}"))
+                found.append(Obstacle(self._outermost(b), f"may refuse the value {shown(text)}"))
         return found
 
     # ---- one clause in one clause
@@ -115,13 +110,13 @@ class Inclusion:
                 yield Obstacle(b.at("excluded"), "must not match a schema that may match")
         for keyword in b.opaque:
             if not any(self._same_opaque(mine, keyword) for mine in a.opaque):
-                at = self._target.library.location(keyword.place, keyword.keyword)
+                at = At(keyword.place, keyword.keyword)
                 yield Obstacle(at, f"{keyword.keyword} differs")
         match a.type:
             case "number":
-                yield from _numbers(a, b)
+                yield from numbers(a, b)
             case "string":
-                yield from _texts(a, b)
+                yield from texts(a, b)
             case "array":
                 yield from self._arrays(a, b)
             case _:
@@ -154,7 +149,7 @@ class Inclusion:
         if depth >= MAX_DEPTH:
             return False
         for name in sorted(a.required | b.required):
-            left, right = member(a, name).over, member(b, name).over
+            left, right = self._member_of(a, name).over, self._member_of(b, name).over
             if left is None or right is None:
                 return True
             pairs = product(self._source.clauses(left), self._target.clauses(right))
@@ -181,7 +176,7 @@ class Inclusion:
     # ---- arrays
 
     def _arrays(self, a: Clause, b: Clause) -> Iterator[Obstacle]:
-        yield from _sizes(a, b, "minItems", "maxItems", "items")
+        yield from sizes(a, b, "minItems", "maxItems", "items")
         if b.unique and not a.unique and (a.max_size is None or a.max_size > 1):
             yield Obstacle(b.at("uniqueItems"), "demands unique items")
         listed = max(listed_items(a), listed_items(b))
@@ -189,14 +184,15 @@ class Inclusion:
             position = listed if index is None else index
             if a.max_size is not None and position >= a.max_size:
                 break
-            yield from self.obstacles(item(a, index), item(b, index))
+            mine, others = (item(clause, index, self._source.budget) for clause in (a, b))
+            yield from self.obstacles(mine, others)
 
     # ---- objects
 
     def _objects(self, a: Clause, b: Clause) -> Iterator[Obstacle]:
-        yield from _sizes(a, b, "minProperties", "maxProperties", "properties")
+        yield from sizes(a, b, "minProperties", "maxProperties", "properties")
         for name in sorted(b.required - a.required):
-            yield Obstacle(b.at("required"), f"requires {name!r}")
+            yield Obstacle(b.at("required"), f"requires {shown(repr(name))}")
         names = a.names() | b.names()
         self._source.budget.spend(len(names))
         for name in sorted(names):
@@ -205,69 +201,75 @@ class Inclusion:
 
     def _member(self, a: Clause, b: Clause, name: str) -> Iterator[Obstacle]:
         self._source.budget.spend()
-        mine, others = member(a, name), member(b, name)
+        mine, others = self._member_of(a, name), self._member_of(b, name)
         if mine.over is None:
             return
         if not others.known:
-            yield Obstacle(b.at("object"), f"demands of {name!r} depend on a pattern")
+            yield Obstacle(b.at("object"), f"demands of {shown(repr(name))} depend on a pattern")
         elif others.under is None:
             if self._source.clauses(mine.over):
-                yield Obstacle(b.at("object"), f"does not register {name!r}")
+                yield Obstacle(b.at("object"), f"does not register {shown(repr(name))}")
         else:
             yield from self.obstacles(mine.over, others.under)
+
+    def _member_of(self, clause: Clause, name: str) -> Member:
+        return member(clause, name, self._source.budget)
 
     def _unlisted(self, a: Clause, b: Clause) -> Iterator[Obstacle]:
         """Check the members that neither side lists by name, by the patterns that they match."""
         beside = _possible_elements(b)
         for fields in b.fields:
             for pattern, element in fields.patterns.items():
-                yield from self._class(_matching(a, pattern), beside | {element})
+                yield from self._class(self._matching(a, pattern), beside | {element})
         if beside and not b.rests:
             yield from self._others(a, set(), beside)
         for rest in b.rests:
             covered = {p for fields in rest.covered for p in fields.patterns}
             if rest.element is None or rest.element.place.schema is False:
-                yield from self._others(a, covered, None, rest.pointer)
+                yield from self._others(a, covered, None, rest.at)
             elif rest.possible or rest.all_possible or not rest.certain:
-                yield Obstacle(rest.pointer, "depends on the alternatives that match")
+                yield Obstacle(rest.at, "depends on the alternatives that match")
             else:
                 yield from self._others(a, covered, beside | {rest.element})
 
     def _others(
-        self, a: Clause, covered: set[str], target: Shape | None, pointer: str = ""
+        self, a: Clause, covered: set[str], target: Shape | None, at: At | None = None
     ) -> Iterator[Obstacle]:
         """Check the members that match none of these patterns."""
         patterns = {p for fields in a.fields for p in fields.patterns} - covered
-        for mine in (_unmatched(a), *(_matching(a, pattern) for pattern in sorted(patterns))):
-            yield from self._class(mine, target, pointer)
+        yield from self._class(_unmatched(a), target, at)
+        for pattern in sorted(patterns):
+            yield from self._class(self._matching(a, pattern), target, at)
 
     def _class(
-        self, mine: Shape | None, target: Shape | None, pointer: str = ""
+        self, mine: Shape | None, target: Shape | None, at: At | None = None
     ) -> Iterator[Obstacle]:
         if mine is None:
             return
         if target is not None:
             yield from self.obstacles(mine, target)
         elif self._source.clauses(mine):
-            yield Obstacle(pointer, "refuses fields that are not registered")
+            yield Obstacle(at, "refuses fields that are not registered")
 
-
-def _matching(a: Clause, pattern: str) -> Shape | None:
-    """Return what is certain of unlisted members whose names match a pattern; None: no such."""
-    found = set(_possible_elements(a))
-    for fields in a.fields:
-        for other, element in fields.patterns.items():
-            found.add(element if other == pattern else possibly(element))
-    for rest in a.rests:
-        patterns = {p for fields in rest.covered + rest.possible for p in fields.patterns}
-        if pattern in {p for fields in rest.covered for p in fields.patterns}:
-            continue
-        certain = rest.certain and not rest.all_possible and not patterns
-        if rest.element is not None:
-            found.add(rest.element if certain else possibly(rest.element))
-        elif certain:
-            return None
-    return frozenset(found)
+    def _matching(self, a: Clause, pattern: str) -> Shape | None:
+        """Return what is certain of unlisted members whose names match a pattern; None: no such."""
+        rests = (fields for rest in a.rests for fields in rest.covered + rest.possible)
+        tried = sum(len(fields.patterns) for fields in (*a.fields, *rests))
+        self._source.budget.spend(tried // TRIED_IN_A_STEP)
+        found = set(_possible_elements(a))
+        for fields in a.fields:
+            for other, element in fields.patterns.items():
+                found.add(element if other == pattern else possibly(element))
+        for rest in a.rests:
+            patterns = {p for fields in rest.covered + rest.possible for p in fields.patterns}
+            if pattern in {p for fields in rest.covered for p in fields.patterns}:
+                continue
+            certain = rest.certain and not rest.all_possible and not patterns
+            if rest.element is not None:
+                found.add(rest.element if certain else possibly(rest.element))
+            elif certain:
+                return None
+        return frozenset(found)
 
 
 def _unmatched(a: Clause) -> Shape | None:
@@ -295,43 +297,3 @@ def _flat(clause: Clause) -> Clause:
     return replace(
         clause, items=(), fields=(), rests=(), possible=(), excluded=(), opaque=frozenset()
     )
-
-
-# ---- scalars
-
-
-def _numbers(a: Clause, b: Clause) -> Iterator[Obstacle]:
-    whole = a.integer or any(of % 1 == 0 for of in a.multiples)
-    if b.integer and not whole:
-        yield Obstacle(b.at("type"), "demands an integer")
-    if b.lower is not None and not _is_above(a.lower, b.lower):
-        yield Obstacle(b.at("minimum", "exclusiveMinimum"), f"demands at least {b.lower[0]}")
-    if b.upper is not None and not _is_below(a.upper, b.upper):
-        yield Obstacle(b.at("maximum", "exclusiveMaximum"), f"demands at most {b.upper[0]}")
-    for of in b.multiples:
-        integers = a.integer and is_multiple(1, of)
-        if not integers and not any(is_multiple(mine, of) for mine in a.multiples):
-            yield Obstacle(b.at("multipleOf"), f"demands a multiple of {of}")
-
-
-def _texts(a: Clause, b: Clause) -> Iterator[Obstacle]:
-    yield from _sizes(a, b, "minLength", "maxLength", "characters")
-    for pattern in sorted(b.patterns - a.patterns):
-        yield Obstacle(b.at("pattern"), f"demands the pattern {pattern}")
-    for name in sorted(b.formats - a.formats):
-        yield Obstacle(b.at("format"), f"demands the format {name}")
-
-
-def _is_above(a: tuple[float, bool] | None, b: tuple[float, bool]) -> bool:
-    return a is not None and (a[0] > b[0] or (a[0] == b[0] and (a[1] or not b[1])))
-
-
-def _is_below(a: tuple[float, bool] | None, b: tuple[float, bool]) -> bool:
-    return a is not None and (a[0] < b[0] or (a[0] == b[0] and (a[1] or not b[1])))
-
-
-def _sizes(a: Clause, b: Clause, least: str, most: str, unit: str) -> Iterator[Obstacle]:
-    if a.min_size < b.min_size and len(a.required) < b.min_size:
-        yield Obstacle(b.at(least), f"demands at least {b.min_size} {unit}")
-    if b.max_size is not None and (a.max_size is None or a.max_size > b.max_size):
-        yield Obstacle(b.at(most), f"demands at most {b.max_size} {unit}")

@@ -19,7 +19,8 @@ from app.schemas.compatibility.clauses import (
     meet,
     type_of,
 )
-from app.schemas.document import JsonValue, Library, Place
+from app.schemas.document import JsonValue
+from app.schemas.library import At, Library, Place
 
 ASSERTED_FORMATS: Final = frozenset(
     [
@@ -70,9 +71,9 @@ class Keywords:
                 allowed: dict[str, dict[str, JsonValue]] = {}
                 for value in listed:
                     allowed.setdefault(type_of(value), {})[canonical(value)] = value
-                at = {"values": self.library.location(place, keyword)}
+                at = {"values": At(place, keyword)}
                 clauses = [
-                    meet(clause, Clause(type=clause.type, values=allowed[clause.type], pointers=at))
+                    meet(clause, Clause(type=clause.type, values=allowed[clause.type], origins=at))
                     for clause in clauses
                     if clause.type in allowed
                 ]
@@ -82,12 +83,12 @@ class Keywords:
         def get(keyword: str, default: JsonValue = None) -> JsonValue:
             if not place.has(keyword):
                 return default
-            pointers[keyword] = self.library.location(place, keyword)
+            origins[keyword] = At(place, keyword)
             return place.schema[keyword]
 
-        pointers = {"": self.library.location(place)}
+        origins = {"": At(place)}
         if place.has("type"):
-            pointers["type"] = self.library.location(place, "type")
+            origins["type"] = At(place, "type")
         found: dict[str, Any] = {}
         if kind in ("null", "boolean"):
             found["values"] = {"null": None} if kind == "null" else {"true": True, "false": False}
@@ -111,12 +112,12 @@ class Keywords:
             found["min_size"], found["max_size"] = get("minProperties", 0), get("maxProperties")
             found["required"] = frozenset(get("required", ()))
             found |= self._members(place, mode)
-            if found["fields"] or "type" in pointers:
-                pointers["object"] = self.library.location(place)
+            if found["fields"] or "type" in origins:
+                origins["object"] = At(place)
         found["hints"] = _set_of(get("format")) | _set_of(get("contentEncoding"))
         opaque = [k for k in _OPAQUE if place.has(k) and _APPLIES_TO.get(k, kind) == kind]
         found["opaque"] = frozenset(Opaque(keyword, place) for keyword in opaque)
-        return Clause(type=kind, pointers=pointers, **found)
+        return Clause(type=kind, origins=origins, **found)
 
     def _items(self, place: Place, mode: Mode) -> tuple[Items, ...]:
         prefix, rest = "prefixItems", "items"
@@ -146,8 +147,7 @@ class Keywords:
         rests = []
         if place.has("additionalProperties"):
             element = Element(self.library.inside(place, "additionalProperties"), mode)
-            at = self.library.location(place, "additionalProperties")
-            rests.append(Rest((fields,), element, at))
+            rests.append(Rest((fields,), element, At(place, "additionalProperties")))
         described = (
             place.has("properties")
             or place.has("patternProperties")
@@ -173,11 +173,10 @@ class Keywords:
         if clause.type != "object" or clause.open:
             return clause
         element = Element(self.library.inside(place, "unevaluatedProperties"), mode)
-        at = self.library.location(place, "unevaluatedProperties")
         rest = Rest(
             clause.fields,
             element,
-            at,
+            At(place, "unevaluatedProperties"),
             possible=clause.possible,
             all_possible=clause.may_open,
         )

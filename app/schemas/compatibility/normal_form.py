@@ -19,7 +19,7 @@ from app.schemas.compatibility.clauses import (
     meet,
 )
 from app.schemas.compatibility.keywords import Keywords
-from app.schemas.document import Library, Place
+from app.schemas.library import At, Library, Place
 
 MAX_CLAUSES: Final = 256
 """Alternatives multiply where they meet."""
@@ -83,7 +83,7 @@ class NormalForm:
         known = self._elements.get(element)
         if known is None:
             if element in self._entered:
-                raise Undecidable(self.library.location(element.place), "refers to itself")
+                raise Undecidable(self.library.location(At(element.place)), "refers to itself")
             self._entered.add(element)
             try:
                 self.budget.spend()
@@ -98,6 +98,7 @@ class NormalForm:
 
     def _possibly(self, clauses: Sequence[Clause]) -> list[Clause]:
         """Return one clause a type that demands nothing, and may register what these do."""
+        self.budget.spend(1 + sum(clause.size() for clause in clauses) // _COPIED_IN_A_STEP)
         return [
             Clause(type=kind, **_possible([c for c in clauses if c.type == kind])) for kind in TYPES
         ]
@@ -106,9 +107,9 @@ class NormalForm:
         place, mode = element.place, element.mode
         schema = place.schema
         if isinstance(schema, bool):
-            return _any(self.library.location(place)) if schema else []
+            return _any(At(place)) if schema else []
         if place.resource.foreign or place.has("$dynamicRef"):
-            at = self.library.location(place)
+            at = self.library.location(At(place))
             raise Undecidable(at, "depends on a vocabulary or on a dynamic reference")
         clauses = self._keywords.clauses(place, mode)
         for group in self._in_place(place, mode):
@@ -171,10 +172,8 @@ class NormalForm:
         if isinstance(place.schema, bool):
             return [] if place.schema else _any()
         shape = frozenset({Element(place, Mode.CONDITION)})
-        at = {"excluded": self.library.location(place)}
-        return [
-            Clause(type=c.type, values=c.values, excluded=(shape,), pointers=at) for c in _any()
-        ]
+        at = {"excluded": At(place)}
+        return [Clause(type=c.type, values=c.values, excluded=(shape,), origins=at) for c in _any()]
 
     def _dependency(self, place: Place, keyword: str, name: str, mode: Mode) -> list[Clause]:
         needed = place.schema[keyword][name]
@@ -197,21 +196,22 @@ class NormalForm:
                     continue
                 self.budget.spend(1 + (a.size() + b.size()) // _COPIED_IN_A_STEP)
                 both = meet(a, b)
-                if not is_void(both):
-                    found.append(both)
-        if len(found) > MAX_CLAUSES:
-            at = "" if place is None else self.library.location(place)
-            raise Undecidable(at, f"has more than {MAX_CLAUSES} alternatives")
+                if is_void(both):
+                    continue
+                found.append(both)
+                if len(found) > MAX_CLAUSES:
+                    at = "" if place is None else self.library.location(At(place))
+                    raise Undecidable(at, f"has more than {MAX_CLAUSES} alternatives")
         return found
 
 
-def _any(pointer: str = "") -> list[Clause]:
+def _any(at: At | None = None) -> list[Clause]:
     values: dict[str, Mapping[str, Any]] = {
         "null": {"null": None},
         "boolean": {"true": True, "false": False},
     }
-    at = {"": pointer} if pointer else {}
-    return [Clause(type=kind, values=values.get(kind), pointers=at) for kind in TYPES]
+    origins = {} if at is None else {"": at}
+    return [Clause(type=kind, values=values.get(kind), origins=origins) for kind in TYPES]
 
 
 def _possible(clauses: Sequence[Clause]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from app.schemas.compatibility.budget import Budget
 from app.schemas.compatibility.clauses import (
     Clause,
     Element,
@@ -37,6 +38,9 @@ FORMAT_EXAMPLES: Final = {
 """One valid text each; an empty text is valid for none of these formats."""
 
 MAX_EMPTY_DEPTH: Final = 6
+_CHARACTERS_IN_A_STEP: Final = 256
+TRIED_IN_A_STEP: Final = 16
+"""Patterns that a name is tried with, or other demands that are looked through."""
 
 
 class Member(Struct, frozen=True):
@@ -50,21 +54,21 @@ class Member(Struct, frozen=True):
     """False: what is demanded from below is unknown."""
 
 
-def member(clause: Clause, name: str) -> Member:
-    """Return what a clause demands of the member of a name."""
+def member(clause: Clause, name: str, budget: Budget) -> Member:
+    """Return what a clause demands of the member of a name; patterns cost."""
     if name in clause.absent:
         return Member(None, None)
     certain: set[Element] = set()
     unsure = False
     for fields in clause.fields:
-        for element, applies in _elements(fields, name):
+        for element, applies in _elements(fields, name, budget):
             certain.add(element if applies else possibly(element))
             unsure = unsure or applies is None
     for fields in clause.possible:
-        certain.update(possibly(element) for element, _ in _elements(fields, name))
+        certain.update(possibly(element) for element, _ in _elements(fields, name, budget))
     refused = False
     for rest in clause.rests:
-        applies = _applies(rest, name)
+        applies = _applies(rest, name, budget)
         if rest.element is None:
             if applies:
                 return Member(None, None)
@@ -76,20 +80,22 @@ def member(clause: Clause, name: str) -> Member:
     return Member(over, None if refused else over, known=refused or not unsure)
 
 
-def _elements(fields: Fields, name: str) -> Iterator[tuple[Element, bool | None]]:
+def _elements(fields: Fields, name: str, budget: Budget) -> Iterator[tuple[Element, bool | None]]:
+    budget.spend(len(fields.patterns) // TRIED_IN_A_STEP)
     if name in fields.properties:
         yield fields.properties[name], True
     for pattern, element in fields.patterns.items():
+        budget.check_time()
         applies = matches(pattern, name)
         if applies is not False:
             yield element, applies
 
 
-def _applies(rest: Rest, name: str) -> bool | None:
-    covered = [applies for fields in rest.covered for _, applies in _elements(fields, name)]
+def _applies(rest: Rest, name: str, budget: Budget) -> bool | None:
+    covered = [applies for fields in rest.covered for _, applies in _elements(fields, name, budget)]
     if True in covered:
         return False
-    possible = any(True for fields in rest.possible for _ in _elements(fields, name))
+    possible = any(True for fields in rest.possible for _ in _elements(fields, name, budget))
     if covered or possible or rest.all_possible or not rest.certain:
         return None
     return True
@@ -100,8 +106,9 @@ def possibly(element: Element) -> Element:
     return Element(element.place, Mode.POSSIBLE)
 
 
-def item(clause: Clause, index: int | None) -> Shape:
+def item(clause: Clause, index: int | None, budget: Budget) -> Shape:
     """Return what a clause demands of the item at an index, or of those after all listed ones."""
+    budget.spend(len(clause.items) // TRIED_IN_A_STEP)
     found = set()
     for items in clause.items:
         if index is not None and index < len(items.first):
@@ -121,11 +128,24 @@ def listed_items(clause: Clause) -> int:
 
 def holds(form: NormalForm, shape: Shape, value: JsonValue) -> bool | None:
     """Say whether a value is valid; None: unknown."""
-    form.budget.spend(1 + (len(value) if isinstance(value, list | dict) else 0))
+    form.budget.spend(_size(value))
     kind = type_of(value)
     return _any_of(
         clause_holds(form, clause, value) for clause in form.clauses(shape) if clause.type == kind
     )
+
+
+def _size(value: JsonValue) -> int:
+    """Return the steps that a value costs, without those inside it."""
+    match value:
+        case str():
+            return 1 + len(value) // _CHARACTERS_IN_A_STEP
+        case list():
+            return 1 + len(value)
+        case dict():
+            return 1 + len(value) + sum(map(len, value)) // _CHARACTERS_IN_A_STEP
+        case _:
+            return 1
 
 
 def _any_of(results: Iterator[bool | None]) -> bool | None:
@@ -163,24 +183,30 @@ def _checks(form: NormalForm, clause: Clause, value: JsonValue) -> Iterator[bool
         case int() | float():
             yield _number_holds(clause, value)
         case str():
-            yield _size_holds(clause, len(value))
-            yield from (matches(pattern, value) for pattern in clause.patterns)
-            yield from (_has_format(value, name) for name in clause.formats)
+            yield from _text_checks(form, clause, value)
         case list():
             yield _size_holds(clause, len(value))
             yield not clause.unique or len(set(map(canonical, value))) == len(value)
             for index, inner in enumerate(value):
-                yield holds(form, item(clause, index), inner)
+                yield holds(form, item(clause, index, form.budget), inner)
         case _:
             yield _size_holds(clause, len(value))
             yield clause.required <= value.keys() and not clause.absent & value.keys()
             for name, inner in value.items():
-                yield _member_holds(form, member(clause, name), inner)
+                yield _member_holds(form, member(clause, name, form.budget), inner)
     if clause.opaque:
         yield None
     for shape in clause.excluded:
         excluded = holds(form, shape, value)
         yield None if excluded is None else not excluded
+
+
+def _text_checks(form: NormalForm, clause: Clause, value: str) -> Iterator[bool | None]:
+    yield _size_holds(clause, len(value))
+    for pattern in clause.patterns:
+        form.budget.spend()
+        yield matches(pattern, value)
+    yield from (_has_format(value, name) for name in clause.formats)
 
 
 def _member_holds(form: NormalForm, demanded: Member, value: JsonValue) -> bool | None:
@@ -259,12 +285,12 @@ def _is_empty(form: NormalForm, clause: Clause, depth: int) -> bool:
 def _has_empty_part(form: NormalForm, clause: Clause, depth: int) -> bool:
     if clause.type == "array" and clause.min_size > 0:
         return any(
-            _is_empty_shape(form, item(clause, index), depth + 1)
+            _is_empty_shape(form, item(clause, index, form.budget), depth + 1)
             for index in range(min(int(clause.min_size), listed_items(clause) + 1))
         )
     for name in clause.required:
         form.budget.spend()
-        demanded = member(clause, name).over
+        demanded = member(clause, name, form.budget).over
         if demanded is None or _is_empty_shape(form, demanded, depth + 1):
             return True
     return False

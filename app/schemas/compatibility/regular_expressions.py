@@ -5,6 +5,7 @@ classes, groups, alternatives, quantifiers, anchors at the ends) matches by sets
 rest, such as lookarounds, references and properties of Unicode, stays unknown.
 """
 
+import re
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -25,6 +26,7 @@ _SPACES: Final = (
     (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF),
 )  # fmt: skip
 _LINE_ENDS: Final = ((10, 10), (13, 13), (0x2028, 0x2029))
+_NUMBER: Final = re.compile(r"[0-9]+")
 _CONTROLS: Final = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
 _SYNTAX: Final = frozenset("^$\\.*+?()[]{}|/")
 
@@ -71,11 +73,18 @@ class _Unknown(Exception):
     """Not of the plain part."""
 
 
-@lru_cache(maxsize=8192)
 def matches(pattern: str, text: str) -> bool | None:
     """Say whether a text matches a pattern somewhere; None: unknown."""
+    # Long ones are not even kept.
+    if len(pattern) > MAX_PATTERN or len(text) > MAX_TEXT:
+        return None
+    return _matches(pattern, text)
+
+
+@lru_cache(maxsize=8192)
+def _matches(pattern: str, text: str) -> bool | None:
     node = _parsed(pattern)
-    if node is None or len(text) > MAX_TEXT:
+    if node is None:
         return None
     try:
         return bool(_Matcher(text).ends(node, set(range(len(text) + 1))))
@@ -85,7 +94,7 @@ def matches(pattern: str, text: str) -> bool | None:
 
 def example(pattern: str) -> str | None:
     """Return a text that matches a pattern; None: unknown."""
-    node = _parsed(pattern)
+    node = None if len(pattern) > MAX_PATTERN else _parsed(pattern)
     if node is None:
         return None
     try:
@@ -96,10 +105,8 @@ def example(pattern: str) -> str | None:
     return text if matches(pattern, text) else None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _parsed(pattern: str) -> Node | None:
-    if len(pattern) > MAX_PATTERN:
-        return None
     try:
         return _Parser(pattern).parse()
     except (_Unknown, RecursionError):
@@ -294,10 +301,10 @@ class _Parser:
     def _bounds(self) -> tuple[int, int | None]:
         inside, closed, _ = self._text[self._at :].partition("}")
         low, comma, high = inside.partition(",")
-        if not closed or not low.isdecimal() or not (high.isdecimal() or not high):
+        if not closed or not _NUMBER.fullmatch(low) or not (_NUMBER.fullmatch(high) or not high):
             raise _Unknown
         self._at += len(inside) + 1
-        least = int(low[:4])
+        least = int(low)
         if not comma:
             return least, least
-        return least, int(high[:4]) if high else None
+        return least, int(high) if high else None

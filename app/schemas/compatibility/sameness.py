@@ -1,28 +1,11 @@
 """Say whether two schemas, each in its own library, are the same text, references followed."""
 
-from typing import Any, Final
+from typing import Any
 
 from app.schemas.compatibility.budget import Budget
 from app.schemas.compatibility.clauses import canonical
-from app.schemas.document import Library, Place, inner_schemas
-
-_SAYS_NOTHING: Final = frozenset(
-    [
-        "$id",
-        "$schema",
-        "$comment",
-        "$anchor",
-        "$defs",
-        "definitions",
-        "title",
-        "description",
-        "default",
-        "deprecated",
-        "examples",
-        "readOnly",
-        "writeOnly",
-    ]
-)
+from app.schemas.drafts import inner_schemas
+from app.schemas.library import Library, Place
 
 
 class Sameness:
@@ -65,8 +48,9 @@ class Sameness:
 
     def _same_keyword(self, a: Place, b: Place, keyword: str) -> bool:
         mine, others = a.schema[keyword], b.schema[keyword]
-        inside = dict(inner_schemas({keyword: mine}))
-        if inside.keys() != dict(inner_schemas({keyword: others})).keys():
+        draft_7 = a.resource.draft_7
+        inside = dict(inner_schemas({keyword: mine}, draft_7=draft_7))
+        if inside.keys() != dict(inner_schemas({keyword: others}, draft_7=draft_7)).keys():
             return False
         if not inside:
             return canonical(mine) == canonical(others)
@@ -91,4 +75,4 @@ def _is_map(keyword: str) -> bool:
 
 
 def _meaningful(place: Place) -> dict[str, Any]:
-    return {k: v for k, v in place.schema.items() if place.has(k) and k not in _SAYS_NOTHING}
+    return {k: v for k, v in place.schema.items() if place.has(k)}

@@ -21,13 +21,13 @@ class Witnesses:
 
     def __init__(self, source: NormalForm, target: NormalForm) -> None:
         """Know both sides."""
-        self._source, self._target = source, target
+        self._source, self._target, self._budget = source, target, source.budget
         self._known: dict[tuple[Shape, Shape], list[Any]] = {}
 
     def find(self) -> tuple[Any] | None:
         """Return a document that `source` accepts and `target` refuses, or None."""
         a, b = self._source.root(), self._target.root()
-        for document in self._samples(a, b):
+        for document in self.samples():
             if holds(self._source, a, document) and holds(self._target, b, document) is False:
                 return (document,)
         return None
@@ -72,7 +72,7 @@ class Witnesses:
             case "number":
                 yield from _numbers([a, *others])
             case "string":
-                yield from _texts(a, others)
+                yield from self._texts(a, others)
             case "array":
                 yield from self._arrays(a, others)
             case _:
@@ -86,8 +86,8 @@ class Witnesses:
             if index > listed:
                 samples.append(samples[listed])
                 continue
-            b = item(others[0], index) if others else _NOTHING
-            samples.append(self._samples(item(a, index), b))
+            b = item(others[0], index, self._budget) if others else _NOTHING
+            samples.append(self._samples(item(a, index, self._budget), b))
         for length in lengths:
             base = [values[0] for values in samples[:length] if values]
             if len(base) == length:
@@ -95,6 +95,7 @@ class Witnesses:
                 # For unique items: different ones, as far as there are some.
                 yield [values[i % len(values)] for i, values in enumerate(samples[:length])]
         for index in range(listed + 1):
+            self._budget.spend(1 + index)
             base = [values[0] for values in samples[:index] if values]
             for value in samples[index] if len(base) == index else ():
                 tail = [v[0] for v in samples[index + 1 : int(a.min_size)] if v]
@@ -102,7 +103,7 @@ class Witnesses:
 
     def _objects(self, a: Clause, others: Sequence[Clause]) -> Iterator[Any]:
         names = sorted(a.names() | {name for other in others for name in other.names()})
-        self._source.budget.spend(len(names))
+        self._budget.spend(len(names))
         known = set(names)
         fresh = next(name for name in _fresh_names() if name not in known)
         samples = {name: self._of_member(a, others, name) for name in [*names, fresh]}
@@ -127,10 +128,10 @@ class Witnesses:
             yield {**wide, **{name: samples[fresh][0] for name in extra if samples[fresh]}}
 
     def _of_member(self, a: Clause, others: Sequence[Clause], name: str) -> Sequence[Any]:
-        mine = member(a, name).over
+        mine = member(a, name, self._budget).over
         if mine is None:
             return ()
-        theirs = (member(others[0], name).under if others else None) or _NOTHING
+        theirs = (member(others[0], name, self._budget).under if others else None) or _NOTHING
         if not mine:
             return [*self._of_other(theirs), *_ANY]
         return self._samples(mine, theirs)
@@ -142,6 +143,20 @@ class Witnesses:
                 yield from islice(clause.values.values(), 3)
             elif clause.type == "number":
                 yield from _numbers([clause])
+
+    def _texts(self, a: Clause, others: Sequence[Clause]) -> Iterator[str]:
+        for name in FORMAT_EXAMPLES:
+            if name in a.formats:
+                yield FORMAT_EXAMPLES[name]
+        for pattern in (*a.patterns, *(p for other in others for p in other.patterns)):
+            self._budget.spend()
+            found = example(pattern)
+            if found is not None:
+                yield found
+        for size in _sizes(a, others):
+            yield "a" * size
+        for clause in others:
+            yield from (FORMAT_EXAMPLES[name] for name in clause.formats if name in FORMAT_EXAMPLES)
 
 
 def _fresh_names() -> Iterator[str]:
@@ -178,20 +193,6 @@ def _multiple(bound: float, of: float, step: int) -> float:
         return (bound // of + step) * of
     except OverflowError:
         return of
-
-
-def _texts(a: Clause, others: Sequence[Clause]) -> Iterator[str]:
-    for name in FORMAT_EXAMPLES:
-        if name in a.formats:
-            yield FORMAT_EXAMPLES[name]
-    for pattern in (*a.patterns, *(p for other in others for p in other.patterns)):
-        found = example(pattern)
-        if found is not None:
-            yield found
-    for size in _sizes(a, others):
-        yield "a" * size
-    for clause in others:
-        yield from (FORMAT_EXAMPLES[name] for name in clause.formats if name in FORMAT_EXAMPLES)
 
 
 def _sizes(a: Clause, others: Sequence[Clause]) -> list[int]:

@@ -21,7 +21,8 @@ from app.schemas.ddl.types import (
     StructOf,
     Type,
 )
-from app.schemas.document import Library, SchemaDocument, SchemaProblem
+from app.schemas.document import SchemaDocument, SchemaProblem
+from app.schemas.library import At, Library
 
 MAX_STEPS: Final = 20_000
 MAX_TYPES: Final = 5_000
@@ -87,8 +88,8 @@ class _Mapper:
         return found, nullable
 
     def _pointer(self, shape: Shape, pointer: str) -> str:
-        places = [self._form.library.location(element.place) for element in shape]
-        return min(places, key=len, default=pointer)
+        places = [self._form.library.location(At(element.place)) for element in shape]
+        return min(places, key=lambda text: (len(text), text), default=pointer)
 
     def _united(self, clauses: Sequence[Clause], pointer: str) -> Type | None:
         found: Type | None = None
@@ -116,11 +117,11 @@ class _Mapper:
         if clause.values is not None:
             raise NoType(pointer, "has values that are arrays, and no schema of their items")
         indexes: list[int | None] = [*range(listed_items(clause))]
-        if item(clause, None) or not indexes:
+        if item(clause, None, self._form.budget) or not indexes:
             indexes.append(None)
         found: Type | None = None
         for index in indexes:
-            shape = item(clause, index)
+            shape = item(clause, index, self._form.budget)
             if any(element.place.schema is False for element in shape):
                 continue
             one, _ = self._of(shape, pointer) if shape else (None, True)
@@ -164,10 +165,11 @@ class _Mapper:
         return found
 
     def _field(self, clause: Clause, name: str) -> Field | None:
-        shape = member(clause, name).over
+        shape = member(clause, name, self._form.budget).over
         if shape is None or any(element.place.schema is False for element in shape):
             return None
-        pointer = self._pointer(shape, clause.at("object"))
+        at = clause.at("object")
+        pointer = self._pointer(shape, "" if at is None else self._form.library.location(at))
         if not 0 < len(name) <= MAX_NAME or any(category(c) in _UNWRITABLE for c in name):
             raise NoType(pointer, f"a name needs 1 to {MAX_NAME} characters, no control characters")
         found, nullable = self._of(shape, pointer)

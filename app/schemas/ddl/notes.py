@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from app.schemas.ddl.types import Field, ListOf, MapOf, StructOf, Type
+from app.schemas.ddl.types import Field, ListOf, MapOf, Scalar, StructOf, Type
 
 MAX_COMMENT: Final = 255
 """Characters, as the Glue catalog has it."""
@@ -14,12 +14,21 @@ _KEPT: Final = frozenset(" .,:;()<>[]_-+=/!?#@$%&~^|*")
 
 def note_of(field: Field, *extra: str) -> str:
     """Return the comment of a column: each note of its type once, with the path of the member."""
-    notes = [*extra, *_notes(field.type, "")]
-    return plain("; ".join(dict.fromkeys(note for note in notes if note)))
+    notes = dict.fromkeys(filter(None, extra))
+    left = MAX_COMMENT - sum(map(len, notes))
+    for note in _notes(field.type, ""):
+        if left < 0:
+            break
+        if note not in notes:
+            notes[note] = None
+            left -= len(note)
+    return plain("; ".join(notes))
 
 
 def _notes(of: Type, path: str) -> Iterator[str]:
-    if of.note:
+    # A path this long fills the comment, and those below begin with it.
+    path = path[: MAX_COMMENT + 1]
+    if isinstance(of, Scalar | StructOf) and of.note:
         yield f"{path}: {of.note}" if path else of.note
     match of:
         case ListOf():

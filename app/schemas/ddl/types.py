@@ -55,14 +55,12 @@ class ListOf(Struct, frozen=True):
     """An array."""
 
     item: "Type"
-    note: str = ""
 
 
 class MapOf(Struct, frozen=True):
     """An object whose names are data."""
 
     value: "Type"
-    note: str = ""
 
 
 class Field(Struct, frozen=True):

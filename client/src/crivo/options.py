@@ -127,6 +127,16 @@ class RedriveFilter(TypedDict, total=False):
     failed_before: datetime
 
 
+class RedriveListFilter(TypedDict, total=False):
+    """Filters of a list of re-drives; all of them apply. `pipe` is its name or its id."""
+
+    status: str
+    pipe: str
+    run: str
+    created_from: datetime
+    created_before: datetime
+
+
 class RunOptions(LimitOptions, total=False):
     """Options of a run over a dataset; limits are those of each part.
 

@@ -1,6 +1,5 @@
 """Flows of re-drives: try dead letters, failed records and failed executions again."""
 
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
@@ -10,15 +9,14 @@ from msgspec import json
 from crivo.bodies import Body
 from crivo.errors import NotFinished
 from crivo.models import Page
-from crivo.options import RedriveFilter, Ref, as_query
+from crivo.options import RedriveFilter, RedriveListFilter, Ref, as_query
 from crivo.redrive_models import Redrive, RedrivePlan
-from crivo.retries import Flow, Pause
+from crivo.retries import Flow
 from crivo.session import Session
-from crivo.waits import ACCEPTANCE_SECONDS
+from crivo.waits import ACCEPTANCE_SECONDS, wait_for_end
 from crivo.wire import Request, segment
 
 _JSON: Final = {"Content-Type": "application/json"}
-_POLL_SECONDS: Final = 1.0
 # Names of conditions where the API's differ.
 _OF_LETTERS: Final = {"failed_from": "from", "failed_before": "to"}
 _OF_EXECUTIONS: Final = {
@@ -58,23 +56,18 @@ def show(session: Session, redrive: UUID | str) -> Flow[Redrive]:
 
 def wait(session: Session, redrive: UUID | str, *, timeout: float | None) -> Flow[Redrive]:
     """Wait until a re-drive has ended. Raises NotFinished after `timeout` seconds."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    while True:
-        found = yield from show(session, redrive)
-        if found.is_final:
-            return found
-        left = _POLL_SECONDS if deadline is None else deadline - time.monotonic()
-        if left <= 0:
-            tried = f"{found.tried} of {found.matched}"
-            raise NotFinished(f"re-drive {redrive} has tried {tried} after {timeout:g} s", found)
-        yield Pause(min(left, _POLL_SECONDS))
+    found = yield from wait_for_end(session, path_of(redrive), Redrive, timeout=timeout)
+    if not found.is_final:
+        tried = f"{found.tried} of {found.matched}"
+        raise NotFinished(f"re-drive {redrive} has tried {tried} after {timeout:g} s", found)
+    return found
 
 
 def redrives_page(
-    session: Session, cursor: str | None, *, size: int, status: str | None
+    session: Session, cursor: str | None, *, size: int, filters: RedriveListFilter
 ) -> Flow[Page[Redrive]]:
     """Show one page of the re-drives, newest first."""
-    query = as_query({"cursor": cursor, "limit": size, "status": status})
+    query = as_query({"cursor": cursor, "limit": size, **filters})
     return (yield from session.get("/redrives", Page[Redrive], query))
 
 

@@ -32,6 +32,7 @@ from app.pipes.store import insert_pipe, load_pipe
 from app.resources import Resources
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
+from tests.pipes.connectors.sinks import send_all
 
 
 class Parts:
@@ -67,7 +68,7 @@ class Parts:
     async def append(self, *records: bytes) -> None:
         definition = SinkDefinition(dataset="d")
         async with open_dataset_sink(self.resources, await self.pipe(), definition) as sink:
-            assert await sink.send(_outgoing(*records)) == {}
+            assert await send_all(sink, _outgoing(*records)) == {}
             await self.publish(sink)
 
     async def read(self, source: DatasetSource) -> list[bytes]:
@@ -88,7 +89,7 @@ async def parts(pool: Pool, settings: Settings, tmp_path: Path) -> Parts:
         source=PipeFrom(http=HttpSource()), sink=PipeTo(dataset=SinkDefinition(dataset="d"))
     )
     async with pool.acquire() as conn:
-        assert await insert_pipe(conn, DEFAULT_TENANT, pipe_id, "p", definition)
+        await insert_pipe(conn, DEFAULT_TENANT, pipe_id, "p", definition)
     blobs = open_blobs(Settings(blob_url=(tmp_path / "blobs").as_uri()))
     return Parts(pool, settings, blobs, pipe_id)
 
@@ -106,7 +107,7 @@ async def test_a_bad_event_behind_a_whole_part_leaves_each_other_once(parts: Par
     good = [b'{"k":%d,"x":"%s"}' % (place, b"a" * 9_000) for place in range(1_000)]
     huge = b'{"k":1,"x":"%s"}' % (b"a" * 2**25)
     async with open_dataset_sink(parts.resources, await parts.pipe(), _SINK) as sink:
-        refused = await sink.send(_outgoing(*good, huge, b"no json", good[0]))
+        refused = await send_all(sink, _outgoing(*good, huge, b"no json", good[0]))
         await parts.publish(sink)
 
     assert list(refused) == [1_000, 1_001]

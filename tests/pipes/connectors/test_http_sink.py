@@ -16,6 +16,7 @@ from app.pipes.connectors.model import ConnectorUnavailable, Outgoing
 from app.pipes.model import HttpSink as Sink, HttpSource, LoadedPipe, PipeFrom, PipeTo, PutPipe
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
+from tests.pipes.connectors.sinks import send_all
 from tests.support.receivers import Receiver, open_receiver
 
 
@@ -57,8 +58,8 @@ async def test_events_arrive_in_order_signed_and_unchanged(
     events = [Outgoing(id=f"redis:a b:{n}-0", data=each.encode()) for n, each in enumerate(texts)]
     events.append(Outgoing(id="bytes", data=b'"\xff"'))
     async with _sink(pool, settings, f"http://127.0.0.1:{receiver.port}/picky?a=1") as sink:
-        refused = await sink.send(events)
-        await sink.send(events[:1])
+        refused = await send_all(sink, events)
+        await send_all(sink, events[:1])
 
     assert refused == {
         1: "127.0.0.1 answers 422",
@@ -84,7 +85,7 @@ async def test_lines_share_requests_and_only_those_at_fault_are_refused(
         Outgoing(id=f"redis:orders:1000-{n}", data=each.encode()) for n, each in enumerate(texts)
     ]
     async with _sink(pool, settings, f"http://127.0.0.1:{receiver.port}/picky", "ndjson") as sink:
-        refused = await sink.send(events)
+        refused = await send_all(sink, events)
 
     assert refused == {
         7: "127.0.0.1 answers 422",
@@ -100,6 +101,21 @@ async def test_lines_share_requests_and_only_those_at_fault_are_refused(
     assert {each.headers["content-type"] for each in taken} == {"application/x-ndjson"}
     # 5 to 6 requests hold a thousand ids; each event at fault halves one 8 times at most.
     assert len(receiver.received) < 45
+
+
+async def test_events_before_the_first_without_an_answer_are_told_apart(
+    pool: Pool, settings: Settings, receiver: Receiver
+) -> None:
+    events = [Outgoing(id=f"redis:orders:1000-{n}", data=b"%d" % n) for n in range(1_000)]
+    events[3], events[999] = (replace(events[n], data=b"\n") for n in (3, 999))
+    async with _sink(pool, settings, f"http://127.0.0.1:{receiver.port}/once", "ndjson") as sink:
+        sent = await sink.send(events)
+
+    taken = receiver.received[0].body.splitlines()
+    assert sent.count == len(taken) + 1
+    assert list(sent.refused) == [3]
+    assert sent.trouble is not None
+    assert sent.trouble.message == "127.0.0.1 answers 503"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +143,7 @@ async def test_other_answers_make_the_pipe_wait(
 ) -> None:
     async with _sink(pool, settings, f"http://127.0.0.1:{receiver.port}/{path}") as sink:
         with pytest.raises(ConnectorUnavailable) as unavailable:
-            await sink.send([Outgoing(id="1", data=b"1"), Outgoing(id="2", data=b"2")])
+            await send_all(sink, [Outgoing(id="1", data=b"1"), Outgoing(id="2", data=b"2")])
 
     assert (unavailable.value.message, unavailable.value.retry_after) == (reason, retry_after)
     assert len(receiver.received) == 1

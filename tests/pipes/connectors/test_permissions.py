@@ -21,8 +21,8 @@ from app.pipes.connectors.permissions import (
 from app.pipes.connectors.redis_client import stream_key
 from app.pipes.model import ADDRESS_PATTERN as STREAM_PATTERN, PutPipe
 from app.quotas.model import Caps
+from app.references import NAME_PATTERN
 from app.settings import Settings
-from app.tenants.model import TENANT_NAME_PATTERN
 from app.tenants.store import insert_tenant
 
 ACME = uuid.uuid7()
@@ -133,7 +133,7 @@ async def test_without_queues_or_client_sqs_is_off(
 
 
 @settings_of_hypothesis(max_examples=200, deadline=None)
-@given(tenant=from_regex(TENANT_NAME_PATTERN), stream=from_regex(STREAM_PATTERN))
+@given(tenant=from_regex(NAME_PATTERN), stream=from_regex(STREAM_PATTERN))
 def test_no_two_tenants_share_a_key(tenant: str, stream: str) -> None:
     # What reads a key back finds the one tenant and the one stream.
     assert stream_key(tenant, stream).split(":", 3) == ["crivo", "pipes", tenant, stream]

@@ -13,6 +13,7 @@ from app.pipes.connectors.sqs_sink import SqsSink, open_sqs_sink
 from app.pipes.connectors.sqs_source import SqsSource, open_sqs_source
 from app.pipes.model import SqsSink as Sink, SqsSource as Source
 from app.settings import Settings
+from tests.pipes.connectors.sinks import send_all
 from tests.support.faulty_server import FaultyServer, Scripted, faulty_server
 from tests.support.servers_sqs import Sqs, run_stand_in_sqs
 
@@ -79,7 +80,7 @@ async def test_messages_are_forwarded_and_deleted_and_what_is_left_comes_back(
 
     assert sorted(each.data.decode() for each in events) == sorted(bodies)
     assert (await source.lag()).events == 95
-    refused = await sink.send([Outgoing(id=each.id, data=each.data) for each in events])
+    refused = await send_all(sink, [Outgoing(id=each.id, data=each.data) for each in events])
     assert refused == {}
     sent = stand_in_sqs.take("out")
     assert {
@@ -104,7 +105,7 @@ async def test_a_fifo_queue_keeps_the_order_of_its_groups(
 
     while events := await receive(source, 50):
         sent = [Outgoing(id=each.id, data=each.data, group=each.group) for each in events]
-        assert await sink.send(sent) == {}
+        assert await send_all(sink, sent) == {}
         await source.acknowledge(events)
 
     taken = stand_in_sqs.take("out.fifo")
@@ -136,7 +137,7 @@ async def test_what_sqs_does_not_take_is_refused_with_the_reason(
         *(Outgoing(id=f"{number}", data=b"y" * 100_000) for number in range(5)),
     ]
 
-    refused = await sink.send(events)
+    refused = await send_all(sink, events)
 
     assert refused == {
         1: "larger than 262144 bytes, with the id that is sent along",
@@ -167,7 +168,7 @@ async def test_entries_that_failed_are_sent_and_deleted_again(
         _failed(_0="RequestThrottled", _1="InternalError"),
     ]
 
-    refused = await sink.send(outgoing(["a", "b", "c"]))
+    refused = await send_all(sink, outgoing(["a", "b", "c"]))
 
     assert refused == {1: "SQS refuses it: InvalidMessageContents"}
     events = await receive(source, 10)
@@ -177,7 +178,7 @@ async def test_entries_that_failed_are_sent_and_deleted_again(
     assert stand_in_sqs.count("partial") == (0, 0)
     proxy.faults = [_failed(_0="RequestThrottled")] * 5
     with pytest.raises(ConnectorUnavailable, match="limits the rate") as throttled:
-        await sink.send(outgoing(["d"]))
+        await send_all(sink, outgoing(["d"]))
     assert throttled.value.retry_after == 1.0
 
 
@@ -216,12 +217,12 @@ async def test_trouble_is_named_without_what_is_the_operators(
         # botocore tries it twice.
         proxy.faults = [Scripted(status=400, body=json.dumps(body).encode())] * 2
         with pytest.raises(ConnectorUnavailable) as refused:
-            await sink.send(outgoing(["a"]))
+            await send_all(sink, outgoing(["a"]))
         assert refused.value.message == reason
         proxy.faults = []
     proxy.faults = [Scripted(status=502, body=b"<html>")] * 2
     with pytest.raises(ConnectorUnavailable, match="SQS "):
-        await sink.send(outgoing(["a"]))
+        await send_all(sink, outgoing(["a"]))
     monkeypatch.delenv("AWS_REGION")
     with pytest.raises(ConnectorUnavailable, match="the worker has no AWS_REGION"):
         await opener.sink("there")

@@ -11,9 +11,9 @@ from app.schemas.compatibility.regular_expressions import example, matches
 _READ: Final = (
     "^[A-Z]{3}$", "^a", "b$", "^[ab]+$", "a|c", "^a.?$", "^(a|bc)*d{2,3}$", r"\d{3}-\d+",
     "^[^a-z]$", "x*?y", r"^\w+@[a-z.]+$", "(?:ab|c)+$", "^$", "^.*$", r"^[\d.-]+$", r"\S\s\W",
-    "(a*)*b", "(a?){20}a{20}$", "^(a|b|)+$",
+    "(a*)*b", "(a?){20}a{20}$", "^(a|b|)+$", "^a{00002,0000003}$",
 )  # fmt: skip
-_UNKNOWN: Final = ("^(?!a)b", r"\bfoo", r"(a)\1", r"\p{L}", "^*", "a{1,1000}", "a" * 600)
+_UNKNOWN: Final = ("^(?!a)b", r"\bfoo", r"(a)\1", r"\p{L}", "^*", "a{1,1000}", "a{٣}", "a" * 600)
 
 
 @settings(max_examples=300, deadline=None)

@@ -13,7 +13,9 @@ from app.schemas.compatibility.budget import Budget, Undecidable
 from app.schemas.compatibility.comparison import MAX_STEPS, counterexample
 from app.schemas.compatibility.normal_form import NormalForm
 from app.schemas.compatibility.witnesses import Witnesses
-from app.schemas.document import JsonValue, Library, SchemaDocument
+from app.schemas.document import JsonValue, SchemaDocument
+from app.schemas.drafts import DRAFT_7
+from app.schemas.library import Library
 from tests.support.validator_runs import case, check
 
 _URI: Final = "crivo:/schemas/events@1"
@@ -56,8 +58,8 @@ _SCALARS: Final[dict[str, st.SearchStrategy[Any]]] = {
 }
 
 
-def _with_schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    child = st.one_of(inner, st.just({"$ref": "#"}))
+def _with_schemas(inner: st.SearchStrategy[Any], *, draft_7: bool) -> st.SearchStrategy[Any]:
+    child = st.one_of(inner, st.sampled_from([{"$ref": "#"}, {"$ref": "#/$defs/e"}]))
     children = st.dictionaries(_NAMES, child, max_size=3)
     lists = st.lists(inner, min_size=1, max_size=3)
     keywords = {
@@ -80,6 +82,15 @@ def _with_schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         "dependentSchemas": st.dictionaries(_NAMES, inner, max_size=1),
         "$ref": st.just("#/$defs/d"),
     }
+    if draft_7:
+        # Keywords of the other draft stay, and say nothing.
+        keywords |= {
+            "items": st.one_of(child, lists),
+            "additionalItems": child,
+            "dependencies": st.dictionaries(
+                _NAMES, st.one_of(inner, st.lists(_NAMES, max_size=1)), max_size=1
+            ),
+        }
     names = st.lists(st.sampled_from(sorted(keywords)), min_size=1, max_size=4, unique=True)
     return names.flatmap(lambda chosen: st.fixed_dictionaries({n: keywords[n] for n in chosen}))
 
@@ -90,20 +101,28 @@ _LEAF: Final = st.one_of(
         lambda name: st.fixed_dictionaries({name: _SCALARS[name]})
     ),
 )
-_FLAT: Final = _with_schemas(_LEAF)
-_BODIES: Final = _with_schemas(st.one_of(_LEAF, _FLAT))
+_FLAT: Final = {draft_7: _with_schemas(_LEAF, draft_7=draft_7) for draft_7 in (False, True)}
+_BODIES: Final = {
+    draft_7: _with_schemas(st.one_of(_LEAF, flat), draft_7=draft_7)
+    for draft_7, flat in _FLAT.items()
+}
 
 
 @st.composite
 def _pairs(draw: st.DrawFn) -> tuple[Any, Any]:
     """Draw two schemas that share most of their text: changes of one keyword, as versions have."""
-    old = {**draw(_BODIES), "$defs": {"d": draw(_LEAF)}}
+    draft_7 = draw(st.booleans())
+    bodies = _BODIES[draft_7]
+    old = draw(bodies)
     new = dict(old)
-    new |= {name: value for name, value in draw(_BODIES).items() if draw(st.booleans())}
+    new |= {name: value for name, value in draw(bodies).items() if draw(st.booleans())}
     for name in draw(st.lists(st.sampled_from(sorted(old)), max_size=1)):
-        if name != "$defs":
-            new.pop(name)
-    return (old, new) if draw(st.booleans()) else (new, old)
+        new.pop(name)
+    schemas = {"d": draw(_LEAF), "e": draw(_FLAT[draft_7])}
+    changed = schemas | ({"e": draw(_FLAT[draft_7])} if draw(st.booleans()) else {})
+    dialect = {"$schema": DRAFT_7} if draft_7 else {}
+    pair = ({**old, **dialect, "$defs": schemas}, {**new, **dialect, "$defs": changed})
+    return pair if draw(st.booleans()) else pair[::-1]
 
 
 def _document(schema: JsonValue, *, strict: bool) -> SchemaDocument:
@@ -159,8 +178,7 @@ _DRAWN: Final = st.lists(_DOCUMENTS, max_size=10)
 def test_verdicts_agree_with_the_reference(pair: tuple[Any, Any], drawn: list[Any]) -> None:
     for trial in _trials(pair, drawn, strict=False):
         old, new = (
-            jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
-            for schema in trial.schemas
+            jsonschema_rs.validator_for(schema, validate_formats=True) for schema in trial.schemas
         )
         tried = [*trial.documents, *(trial.counterexample or ())]
         _assert_sound(trial, [(old.is_valid(d), new.is_valid(d)) for d in tried])

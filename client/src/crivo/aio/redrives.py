@@ -6,7 +6,7 @@ from uuid import UUID
 
 from crivo import redrive_flows as flows
 from crivo.aio.driver import AsyncDriver
-from crivo.options import RedriveFilter, Ref
+from crivo.options import RedriveFilter, RedriveListFilter, Ref
 from crivo.redrive_models import Redrive, RedrivePlan
 
 Id = UUID | str
@@ -54,10 +54,14 @@ class AsyncRedrives:
         """Wait until it has ended. Raises NotFinished after `timeout` seconds."""
         return await self._driver.do(flows.wait(self._session, redrive, timeout=timeout))
 
-    def list(self, *, status: str | None = None, page_size: int = 200) -> AsyncIterator[Redrive]:
+    def list(
+        self, *, page_size: int = 200, **filters: Unpack[RedriveListFilter]
+    ) -> AsyncIterator[Redrive]:
         """List re-drives, newest first; pages are requested as they are needed."""
         return self._driver.pages(
-            lambda cursor: flows.redrives_page(self._session, cursor, size=page_size, status=status)
+            lambda cursor: flows.redrives_page(
+                self._session, cursor, size=page_size, filters=filters
+            )
         )
 
     async def cancel(self, redrive: Id) -> Redrive:

@@ -39,7 +39,7 @@ class AsyncScripts:
         return await self._driver.do(flows.show(self._session, script))
 
     def list(self, *, name: str | None = None, archived: bool = False) -> AsyncIterator[Script]:
-        """List scripts, newest first; `name` selects by its beginning."""
+        """List scripts, newest first; `name` is that of one."""
         return self._driver.pages(
             lambda cursor: flows.scripts_page(self._session, cursor, name=name, archived=archived)
         )

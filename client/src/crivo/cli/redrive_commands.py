@@ -14,7 +14,7 @@ from crivo.cli.arguments import Service
 from crivo.cli.exit_codes import OutcomeDiffers, UsageError
 from crivo.cli.output import clipped, write_json, write_line
 from crivo.cli.progress import counting, wait_in_steps
-from crivo.options import RedriveFilter, ReplayFilter
+from crivo.options import RedriveFilter, RedriveListFilter, ReplayFilter
 from crivo.redrive_models import Redrive, RetrySample
 
 redrives = App(name="redrives", help="List, show and cancel re-drives.", sort_key=12)
@@ -135,17 +135,44 @@ def redrive(
 
 
 @redrives.command(name="list")
-def list_redrives(*, limit: NonNegativeInt = 20, service: Service | None = None) -> None:
+def list_redrives(
+    *,
+    status: str | None = None,
+    pipe: str | None = None,
+    run: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: NonNegativeInt = 20,
+    service: Service | None = None,
+) -> None:
     """List re-drives, newest first.
 
     Parameters
     ----------
+    status
+        Only queued, running, finished, failed or cancelled ones.
+    pipe
+        Only those of dead letters of a pipe.
+    run
+        Only those of failed records of a run.
+    since
+        Only those created since a time such as 2026-01-31T12:00:00Z.
+    until
+        Only those created before a time.
     limit
         How many; 0 means all.
     """
     service = service or Service()
+    given = {
+        "status": status,
+        "pipe": pipe,
+        "run": run,
+        "created_from": since and since.astimezone(),
+        "created_before": until and until.astimezone(),
+    }
+    filters = cast("RedriveListFilter", _given(given))
     with service.client() as client:
-        found = client.redrives.list(page_size=min(limit or 200, 200))
+        found = client.redrives.list(page_size=min(limit or 200, 200), **filters)
         service.output.rows(
             ("id", "status", "matched", "moved", "failed again", "remaining", "trouble"),
             ((each, _cells(each)) for each in islice(found, limit or None)),

@@ -1,4 +1,4 @@
-"""`crivo schemas …`: push, check, compare and list schemas."""
+"""`crivo schemas …`: push, check, compare, list, promote and archive schemas."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import App, Parameter
 from msgspec import to_builtins
 
-from crivo.cli.arguments import Service
+from crivo.cli.arguments import Service, split_reference
 from crivo.cli.exit_codes import DataInvalid, OutcomeDiffers, UsageError
 from crivo.cli.output import say, write_json, write_line
 from crivo.errors import Conflict, Refused, SchemaRejected
@@ -15,7 +15,7 @@ from crivo.options import PushSchemaOptions
 from crivo.schema_models import CheckedSchema, PushedSchema, SchemaVerdict, Validated
 from crivo.sync.client import Crivo
 
-schemas = App(name="schemas", help="Push, check, compare and list schemas.", sort_key=2)
+schemas = App(name="schemas", help="Push, check, compare, promote and archive schemas.", sort_key=2)
 
 Compatibility = Literal["none", "backward", "forward", "full"]
 _LINES: Final = frozenset({".ndjson", ".jsonl"})
@@ -212,6 +212,54 @@ def show(schema: str, /, *, service: Service | None = None) -> None:
                 for each in client.schemas.versions(schema)
             ),
         )
+
+
+@schemas.command
+def promote(schema: str, alias: str = "prod", /, *, service: Service | None = None) -> None:
+    """Point an alias at a version.
+
+    Parameters
+    ----------
+    schema
+        A reference such as `events` (its newest version), `events@3` or `events@test`.
+    alias
+        The alias to move.
+    """
+    service = service or Service()
+    name, selector = split_reference(schema)
+    with service.client() as client:
+        moved = client.schemas.promote(name, alias, selector)
+    service.output.document(moved, f"{name}@{moved.alias} is version {moved.version}")
+
+
+@schemas.command
+def archive(schema: str, /, *, service: Service | None = None) -> None:
+    """Archive a schema: nothing new can refer to it, and nothing of it is lost.
+
+    Parameters
+    ----------
+    schema
+        Name or id.
+    """
+    service = service or Service()
+    with service.client() as client:
+        changed = client.schemas.archive(schema)
+    service.output.document(changed, f"{changed.name} is archived")
+
+
+@schemas.command
+def restore(schema: str, /, *, service: Service | None = None) -> None:
+    """Take a schema out of the archive.
+
+    Parameters
+    ----------
+    schema
+        Name or id.
+    """
+    service = service or Service()
+    with service.client() as client:
+        changed = client.schemas.restore(schema)
+    service.output.document(changed, f"{changed.name} is restored")
 
 
 def _push(

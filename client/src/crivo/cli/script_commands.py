@@ -1,4 +1,4 @@
-"""`crivo scripts …`: push, list, compare and promote scripts."""
+"""`crivo scripts …`: push, list, compare, promote and archive scripts."""
 
 from pathlib import Path
 from typing import Annotated, Literal, cast
@@ -12,7 +12,7 @@ from crivo.cli.output import say, write_bytes, write_line
 from crivo.errors import ScriptRejected
 from crivo.options import PushOptions
 
-scripts = App(name="scripts", help="Push, list, compare and promote scripts.", sort_key=2)
+scripts = App(name="scripts", help="Push, list, compare, promote and archive scripts.", sort_key=2)
 
 
 @scripts.command
@@ -80,7 +80,7 @@ def list_scripts(
     Parameters
     ----------
     name
-        Only scripts whose names begin with this.
+        Only the script of this name.
     archived
         Archived ones, too.
     """
@@ -219,3 +219,33 @@ def rollback(script: str, alias: str = "prod", /, *, service: Service | None = N
     with service.client() as client:
         moved = client.scripts.rollback(script, alias)
     service.output.document(moved, f"{script}@{moved.alias} is version {moved.version}")
+
+
+@scripts.command
+def archive(script: str, /, *, service: Service | None = None) -> None:
+    """Archive a script: it runs no more, and nothing of it is lost.
+
+    Parameters
+    ----------
+    script
+        Name or id.
+    """
+    service = service or Service()
+    with service.client() as client:
+        changed = client.scripts.archive(script)
+    service.output.document(changed, f"{changed.name} is archived")
+
+
+@scripts.command
+def restore(script: str, /, *, service: Service | None = None) -> None:
+    """Take a script out of the archive.
+
+    Parameters
+    ----------
+    script
+        Name or id.
+    """
+    service = service or Service()
+    with service.client() as client:
+        changed = client.scripts.restore(script)
+    service.output.document(changed, f"{changed.name} is restored")

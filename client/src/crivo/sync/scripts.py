@@ -37,7 +37,7 @@ class Scripts:
         return self._driver.do(flows.show(self._session, script))
 
     def list(self, *, name: str | None = None, archived: bool = False) -> Iterator[Script]:
-        """List scripts, newest first; `name` selects by its beginning."""
+        """List scripts, newest first; `name` is that of one."""
         return self._driver.pages(
             lambda cursor: flows.scripts_page(self._session, cursor, name=name, archived=archived)
         )
