@@ -68,17 +68,17 @@ def _classified(error: Exception) -> protocol.Message:
 
 
 def _run(request: protocol.Request, replies: BinaryIO) -> Report:
-    meter = Meter(sum(Path(file).stat().st_size for file in _files(request.task)))
+    meter = Meter(sum(Path(file).stat().st_size for file in files_of(request.task)))
     output = Path(request.output)
     with (
-        open_session(request.resources, files=_files(request.task), output=output) as connection,
+        open_session(request.resources, files=files_of(request.task), output=output) as connection,
         _reported(meter, connection, replies),
     ):
-        report = _carry_out(connection, request, output, meter)
+        report = carry_out(connection, request, output, meter)
     return replace(report, cpu_ms=process_time() * 1_000, peak_memory_bytes=_peak_bytes())
 
 
-def _carry_out(
+def carry_out(
     connection: duckdb.DuckDBPyConnection, request: protocol.Request, output: Path, meter: Meter
 ) -> Report:
     plan, resources = request.plan, request.resources
@@ -93,7 +93,7 @@ def _carry_out(
             return run_write(connection, task, plan, resources, output, meter)
 
 
-def _files(task: Task) -> list[str]:
+def files_of(task: Task) -> list[str]:
     match task:
         case Whole():
             return [*(s.local for s in task.sources), *(h.local for h in task.base)]

@@ -70,10 +70,11 @@ def sort(
         f" FROM (SELECT {grouped}count(*) AS count, sum(size) AS bytes FROM {source}"
         f" {'GROUP BY ALL' if names else 'HAVING count(*) > 0'})"
     )
-    same = " AND ".join(f"parts.{name} IS NOT DISTINCT FROM source.{name}" for name in names)
+    renamed = "".join(f", {name} AS of_{name}" for name in names)
+    same = " AND ".join(f"of_{name} IS NOT DISTINCT FROM {name}" for name in names)
     connection.execute(
-        f"CREATE TABLE sorted AS SELECT {', '.join(values)} FROM (SELECT * FROM {source}) AS source"
-        f" JOIN parts ON {same or 'true'} ORDER BY part, {_sort_keys(connection, source)}"
+        f"CREATE TABLE sorted AS SELECT {', '.join(values)} FROM {source}"
+        f" JOIN (SELECT part{renamed} FROM parts) ON {same or 'true'} ORDER BY part, {_sort_keys(connection, source)}"
     )
     shown = "".join(f", {text}" for text in texts)
     found = connection.execute(f"SELECT count, bytes{shown} FROM parts ORDER BY part").fetchall()
@@ -88,7 +89,7 @@ def sort(
 def _sort_keys(connection: DuckDBPyConnection, source: str) -> str:
     """Return what orders rows: keys that are equal in all of them, or small, cost nothing."""
     found = connection.execute(
-        "SELECT count(DISTINCT rank) < 2, coalesce(bool_and(minor = ''), true),"
+        "SELECT coalesce(min(rank) = max(rank), true), coalesce(bool_and(minor = ''), true),"
         f" coalesce(bool_and(abs(major) < {_SMALL}), true) FROM {source}"
     ).fetchone()
     one_rank, no_minors, small = found or (False, False, False)
