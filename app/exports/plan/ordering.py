@@ -73,7 +73,7 @@ def sort(
     renamed = "".join(f", {name} AS of_{name}" for name in names)
     same = " AND ".join(f"of_{name} IS NOT DISTINCT FROM {name}" for name in names)
     connection.execute(
-        f"CREATE TABLE sorted AS SELECT {', '.join(values)} FROM {source}"
+        f"CREATE TABLE sorted AS SELECT {', '.join(values) or 'NULL'} FROM {source}"
         f" JOIN (SELECT part{renamed} FROM parts) ON {same or 'true'} ORDER BY part, {_sort_keys(connection, source)}"
     )
     shown = "".join(f", {text}" for text in texts)
