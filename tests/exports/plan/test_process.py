@@ -78,10 +78,15 @@ async def _running(source: SourceFile, folder: Path) -> tuple[asyncio.Task[Repor
     task = asyncio.create_task(
         run_task(Whole(sources=[source]), Plan(key=["/k"]), resources, folder / "out")
     )
-    while not any(Path(resources.spill).iterdir()):
-        await asyncio.sleep(0.01)
+    await _opened(resources)
     [child] = _children() - before
     return task, child
+
+
+async def _opened(resources: Resources) -> None:
+    """Wait for the database, before which the death signal is set."""
+    while not any(Path(resources.spill).iterdir()):  # noqa: ASYNC110 - another process opens it
+        await asyncio.sleep(0.01)
 
 
 def _children() -> set[int]:
@@ -99,11 +104,8 @@ async def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
         f" Path({str(tmp_path / 'out')!r})))"
     )
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program, cwd=ROOT)
-    while not (children := psutil.Process(parent.pid).children()):
-        await asyncio.sleep(0.01)
-    # The death signal is set before the database is opened.
-    while not any(Path(resources.spill).iterdir()):
-        await asyncio.sleep(0.01)
+    await _opened(resources)
+    children = psutil.Process(parent.pid).children()
     parent.kill()
     await parent.wait()
     psutil.wait_procs(children, timeout=60)

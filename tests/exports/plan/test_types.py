@@ -13,7 +13,7 @@ from duckdb import DuckDBPyConnection
 
 from app.exports.plan import conversion
 from app.exports.plan.fitting import Misfit, fitted
-from app.exports.plan.model import ExportColumn, OnBadRow, Plan
+from app.exports.plan.model import JSON_TEXT, ExportColumn, OnBadRow, Plan
 from app.schemas.ddl.duckdb import duckdb_type
 from app.schemas.ddl.types import Field, Kind, ListOf, MapOf, Scalar, StructOf, Type
 from tests.exports.plan.tasks import Folder, whole
@@ -23,7 +23,7 @@ _TEXTS = (
     *("2147483648", "9223372036854775807", "9223372036854775808", "123456789012345678"),
     *("0.1", "1e308", "1e309", "1e-400", "3.5e38", "12345678901234567", "0.1234567890123456789"),
     *("true", "false", "[]", "{}", '[1, "x", null]', '{"a":1,"b":"x"}', '{"b":"x","a":1}'),
-    *('{"a":1}', '{"a":1,"b":"x","c":0}', '{"a":1.5}', '{"a":"1"}', '{"a":1,"a":2}', '[[1]]'),
+    *('{"a":1}', '{"a":1,"b":"x","c":0}', '{"a":1.5}', '{"a":"1"}', '{"a":1,"a":2}', "[[1]]"),
     *('""', '"a"', '"abcd"', '"é"', r'"\u00e9"', r'"\ud800"', r'"\u0000"', '"AAH/"', '"AAH"'),
     *('"2021-01-14"', '"2021-02-29"', '"0000-01-01"', '"2021-01"', '"2021"', '"12021-01-01"'),
     *('"2021-01-14T10:30:00Z"', '"2021-01-14T24:00:00Z"', '"2021-01-14T10:30:00.1234567-23:59"'),
@@ -39,7 +39,7 @@ _TYPES: Sequence[Type] = (
     Scalar(Kind.DECIMAL, (5, 2)),
     Scalar(Kind.DECIMAL, (38, 0)),
     Scalar(Kind.DECIMAL, (2, 2)),
-    conversion.JSON_TEXT,
+    JSON_TEXT,
     ListOf(Scalar(Kind.STRING)),
     ListOf(ListOf(Scalar(Kind.DOUBLE))),
     MapOf(Scalar(Kind.DOUBLE)),
@@ -94,7 +94,7 @@ def test_values_of_all_types(tmp_path: Path) -> None:
             Field("b", Scalar(Kind.BINARY), ""),
         )
     )
-    types = {
+    types: dict[str, Type] = {
         "n": nested,
         "b": Scalar(Kind.BINARY),
         "d": Scalar(Kind.DATE),
@@ -128,8 +128,8 @@ def test_values_of_all_types(tmp_path: Path) -> None:
         "t": datetime(1969, 12, 31, 23, 59, 59, 123456, tzinfo=UTC),
         "s": 1,
     }
-    assert [(1, "bad_value", "/n/m/q~1")] == [
-        (b.line, b.kind, b.pointer) for b in result.report.bad
+    assert [(b.line, b.kind, b.pointer) for b in result.report.bad] == [
+        (1, "bad_value", "/n/m/q~1")
     ]
 
 
@@ -141,13 +141,13 @@ def test_values_of_all_types(tmp_path: Path) -> None:
         (["1", "-5"], Scalar(Kind.BIGINT)),
         (["1", "1.10", "1e3", "0.1234567890123456"], Scalar(Kind.DOUBLE)),
         # A double would change these.
-        (["123456789012345678", "0.5"], conversion.JSON_TEXT),
-        (["0.12345678901234567890"], conversion.JSON_TEXT),
-        (["1e400"], conversion.JSON_TEXT),
-        (["-0"], conversion.JSON_TEXT),
+        (["123456789012345678", "0.5"], JSON_TEXT),
+        (["0.12345678901234567890"], JSON_TEXT),
+        (["1e400"], JSON_TEXT),
+        (["-0"], JSON_TEXT),
         (['"2021-01-14"'], Scalar(Kind.STRING)),
-        (['"1"', "1"], conversion.JSON_TEXT),
-        (["[1, 2]", '{"b":1,"a":1}'], conversion.JSON_TEXT),
+        (['"1"', "1"], JSON_TEXT),
+        (["[1, 2]", '{"b":1,"a":1}'], JSON_TEXT),
     ],
 )
 def test_types_are_inferred_from_all_rows(texts: list[str], of: Type, tmp_path: Path) -> None:
@@ -155,5 +155,5 @@ def test_types_are_inferred_from_all_rows(texts: list[str], of: Type, tmp_path: 
     lines = [b'{"v":%b}' % text.encode() for text in texts]
     result = folder.run(whole(folder.source(lines)), Plan())
     assert [of] == [column.type for column in result.report.columns]
-    if of == conversion.JSON_TEXT:
+    if of == JSON_TEXT:
         assert texts == [row["v"] for _, row in result.rows]
