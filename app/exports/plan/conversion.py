@@ -6,6 +6,8 @@ expressions convert exactly.
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from app.exports.plan.model import JSON_TEXT
 from app.schemas.ddl.duckdb import duckdb_type, literal
 from app.schemas.ddl.types import INTEGERS, Kind, ListOf, MapOf, Scalar, StructOf, Type
@@ -71,20 +73,37 @@ def moment_us(v: str) -> str:
 
 def converted(v: str, of: Type) -> str:
     """Return a text that is certain, or that `fitting` has written, as a value of a type."""
-    name = duckdb_type(of)
+    name = duckdb_type(_stored(of))
     match of:
         case Scalar(kind=Kind.STRING) if of == JSON_TEXT:
             return v
         case Scalar(kind=Kind.STRING):
             return text(v)
+        case Scalar(kind=Kind.VARCHAR | Kind.CHAR | Kind.UUID):
+            return string(v)
         case Scalar(kind=Kind.BINARY):
             return f"from_base64({string(v)})"
-        case Scalar(kind=Kind.TIMESTAMP | Kind.DATE | Kind.UUID | Kind.VARCHAR | Kind.CHAR):
+        case Scalar(kind=Kind.TIMESTAMP | Kind.DATE):
             return f"CAST({string(v)} AS {name})"
         case Scalar():
             return f"CAST({v} AS {name})"
         case _:
             return f"CAST(CAST({v} AS JSON) AS {name})"
+
+
+def _stored(of: Type) -> Type:
+    """Return the type of the files: Hive and Spark read no UUID but as text."""
+    match of:
+        case Scalar(kind=Kind.UUID):
+            return Scalar(Kind.STRING)
+        case Scalar():
+            return of
+        case ListOf():
+            return ListOf(_stored(of.item))
+        case MapOf():
+            return MapOf(_stored(of.value))
+        case StructOf():
+            return StructOf(tuple(replace(f, type=_stored(f.type)) for f in of.fields))
 
 
 def certain(v: str, of: Type) -> str:

@@ -76,7 +76,8 @@ def sort(
     selected = ", ".join(values) or "NULL"
     connection.execute(
         f"CREATE TABLE sorted AS SELECT {selected} FROM {source}"
-        f" JOIN (SELECT part{renamed} FROM parts) ON {same or 'true'} ORDER BY part, {_sort_keys(connection, source)}"
+        f" JOIN (SELECT part{renamed} FROM parts) ON {same or 'true'}"
+        f" ORDER BY part, {_sort_keys(connection, source)}"
     )
     shown = "".join(f", {text}" for text in texts)
     found = connection.execute(f"SELECT count, bytes{shown} FROM parts ORDER BY part").fetchall()

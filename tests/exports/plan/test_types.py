@@ -100,11 +100,12 @@ def test_values_of_all_types(tmp_path: Path) -> None:
         "d": Scalar(Kind.DATE),
         "t": Scalar(Kind.TIMESTAMP),
         "s": Scalar(Kind.SMALLINT),
+        "u": ListOf(Scalar(Kind.UUID)),
     }
     line = (
         b'{"n":{"d":12.5,"t":"2021-01-14T10:30:00+01:00","l":["x",1,{"y": 1.0},null],'
         b'"m":{"q":1.5},"b":"AAH/","more":1},"b":"AAH/","d":"2020-02-29",'
-        b'"t":"1969-12-31T23:59:59.1234569Z","s":10e-1}'
+        b'"t":"1969-12-31T23:59:59.1234569Z","s":10e-1,"u":["00000000-0000-0000-0000-00000000000A"]}'
     )
     bad = b'{"n":{"m":{"q/":"x"}}}'
     plan = Plan(
@@ -127,6 +128,7 @@ def test_values_of_all_types(tmp_path: Path) -> None:
         "d": date(2020, 2, 29),
         "t": datetime(1969, 12, 31, 23, 59, 59, 123456, tzinfo=UTC),
         "s": 1,
+        "u": ["00000000-0000-0000-0000-00000000000A"],
     }
     assert [(b.line, b.kind, b.pointer) for b in result.report.bad] == [
         (1, "bad_value", "/n/m/q~1")
