@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from app.schemas.ddl.types import Type
+from app.schemas.ddl.types import Kind, Scalar, Type
+
+# A column of values as JSON text, strings in quotes. Of `Scalar(Kind.STRING)` they have none.
+JSON_TEXT: Final = Scalar(Kind.STRING, note="JSON as text")
 
 
 class Grain(StrEnum):
@@ -37,12 +40,14 @@ class PartitionColumn(Struct, frozen=True, kw_only=True):
 class ExportColumn(Struct, frozen=True, kw_only=True):
     """A column of the files: the value at a JSON pointer, with its type.
 
-    `type` None: inferred from the rows, and stated in the report.
+    `type` None: inferred from the rows, and stated in the report. `source` is where the type is
+    from, as of Column.
     """
 
     name: str
     pointer: str
     type: Type | None = None
+    source: str = "inferred"
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -73,7 +78,7 @@ class Resources(Struct, frozen=True, kw_only=True):
 class SourceFile(Struct, frozen=True, kw_only=True):
     """A local file of whole JSON lines: a dataset's part, as it is stored (Zstandard) or plain.
 
-    Sources are given in file order. `path` and `first_line` (from 0) name the rows in errors.
+    Sources are given in file order. `path` and `first_line` name the rows in errors.
     """
 
     local: str
@@ -165,7 +170,7 @@ class Column(Struct, frozen=True, kw_only=True):
 
 
 class PartitionRows(Struct, frozen=True, kw_only=True):
-    """The number of rows that a task has for a partition."""
+    """The number of rows that a task has for a partition, and about what they take as texts."""
 
     partition: Sequence[str | None]
     rows: int
@@ -173,7 +178,11 @@ class PartitionRows(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What a task has done. `replaced` are the numbers in `Whole.base` of files to leave out."""
+    """What a task has done. `replaced` are the numbers in `Whole.base` of files to leave out.
+
+    `duplicates` counts the rows that another one replaces, rows of `base` included. Of a map task,
+    `columns` are brought together by `columns.united_columns`.
+    """
 
     rows_in: int
     rows_out: int

@@ -1,0 +1,102 @@
+"""Sort rows by partition and, within, by `latest_by` and file order."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from duckdb import DuckDBPyConnection
+from msgspec import Struct
+
+from app.exports.plan import conversion
+from app.exports.plan.levels import level_names, level_text
+from app.exports.plan.model import Column, PartitionColumn, Plan
+from app.schemas.ddl.duckdb import quoted
+
+_SMALL: Final = 2**63
+SORTED_BY: Final = ("ordinal", "rank", "major", "minor")
+
+
+class Partition(Struct, frozen=True):
+    """A partition: its values, the place of its rows in `sorted`, and about what they take."""
+
+    values: tuple[str | None, ...]
+    first: int
+    rows: int
+    raw_bytes: int
+
+
+def kept(columns: Sequence[Column], plan: Plan) -> list[tuple[int, Column]]:
+    """Return the columns of the files, with their numbers: the folders have the others."""
+    levels = {column.name.lower() for column in plan.partition_by}
+    return [(n, column) for n, column in enumerate(columns) if column.name.lower() not in levels]
+
+
+def typed(columns: Sequence[tuple[int, Column]], levels: Sequence[PartitionColumn]) -> str:
+    """Return `rows` with `d0`… of the columns' types instead of their texts."""
+    values = (f"{conversion.converted(f'c{n}', column.type)} AS d{n}" for n, column in columns)
+    # The texts say what the values take, without converting them.
+    size = " + ".join(["0", *(f"coalesce(strlen(c{n}), 0)" for n, _ in columns)])
+    names = (*SORTED_BY, *level_names(levels), f"{size} AS size", *values)
+    return f"SELECT {', '.join(names)} FROM rows"
+
+
+def sort_typed(
+    connection: DuckDBPyConnection,
+    source: str,
+    columns: Sequence[tuple[int, Column]],
+    levels: Sequence[PartitionColumn],
+) -> list[Partition]:
+    """Make the table `sorted` of `typed` rows, and return the partitions in its order."""
+    values = [f"d{n} AS {quoted(column.name)}" for n, column in columns]
+    names = list(level_names(levels))
+    texts = [level_text(name, column) for name, column in zip(names, levels, strict=True)]
+    return sort(connection, source, values, names, texts)
+
+
+def sort(
+    connection: DuckDBPyConnection,
+    source: str,
+    values: Sequence[str],
+    names: Sequence[str],
+    texts: Sequence[str],
+) -> list[Partition]:
+    """Make the table `sorted` of values, and return the partitions in its order.
+
+    Rows with equal `names` are a partition, whose values are `texts`. `size` of a row is about its
+    bytes.
+    """
+    grouped = "".join(f"{name}, " for name in names)
+    order = f"ORDER BY {', '.join(names)}" if names else ""
+    connection.execute(
+        f"CREATE TABLE parts AS SELECT *, row_number() OVER ({order}) AS part"
+        f" FROM (SELECT {grouped}count(*) AS count, sum(size) AS bytes FROM {source}"
+        f" {'GROUP BY ALL' if names else 'HAVING count(*) > 0'})"
+    )
+    renamed = "".join(f", {name} AS of_{name}" for name in names)
+    same = " AND ".join(f"of_{name} IS NOT DISTINCT FROM {name}" for name in names)
+    selected = ", ".join(values) or "NULL"
+    connection.execute(
+        f"CREATE TABLE sorted AS SELECT {selected} FROM {source}"
+        f" JOIN (SELECT part{renamed} FROM parts) ON {same or 'true'}"
+        f" ORDER BY part, {_sort_keys(connection, source)}"
+    )
+    shown = "".join(f", {text}" for text in texts)
+    found = connection.execute(f"SELECT count, bytes{shown} FROM parts ORDER BY part").fetchall()
+    connection.execute("DROP TABLE parts")
+    partitions, first = [], 0
+    for rows, raw_bytes, *partition in found:
+        partitions.append(Partition(tuple(partition), first, rows, int(raw_bytes)))
+        first += rows
+    return partitions
+
+
+def _sort_keys(connection: DuckDBPyConnection, source: str) -> str:
+    """Return what orders rows: keys that are equal in all of them, or small, cost nothing."""
+    found = connection.execute(
+        "SELECT coalesce(min(rank) = max(rank), true), coalesce(bool_and(minor = ''), true),"
+        f" coalesce(bool_and(abs(major) < {_SMALL}), true) FROM {source}"
+    ).fetchone()
+    one_rank, no_minors, small = found or (False, False, False)
+    keys = [] if one_rank else ["rank"]
+    keys.append("CAST(major AS BIGINT)" if small else "major")
+    keys += [] if no_minors else ["minor"]
+    return ", ".join((*keys, "ordinal"))
