@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from app.schemas.ddl.types import Type
+from app.schemas.ddl.types import Kind, Scalar, Type
+
+# A column of values as JSON text, strings in quotes. Of `Scalar(Kind.STRING)` they have none.
+JSON_TEXT: Final = Scalar(Kind.STRING, note="JSON as text")
 
 
 class Grain(StrEnum):
