@@ -40,12 +40,14 @@ class PartitionColumn(Struct, frozen=True, kw_only=True):
 class ExportColumn(Struct, frozen=True, kw_only=True):
     """A column of the files: the value at a JSON pointer, with its type.
 
-    `type` None: inferred from the rows, and stated in the report.
+    `type` None: inferred from the rows, and stated in the report. `source` is where the type is
+    from, as of Column.
     """
 
     name: str
     pointer: str
     type: Type | None = None
+    source: str = "inferred"
 
 
 class Plan(Struct, frozen=True, kw_only=True):
