@@ -1,7 +1,6 @@
 """Divide what an export reads among its first tasks."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace

@@ -151,7 +151,11 @@ async def _insert(
     if wanted.since is not None:
         base_id = await _base(conn, tenant, found, wanted.since, plan_sha256)
     parts = await select_parts(
-        conn, tenant, found.dataset_id, found.number, since=None if base_id is None else wanted.since
+        conn,
+        tenant,
+        found.dataset_id,
+        found.number,
+        since=None if base_id is None else wanted.since,
     )
     raw_bytes = sum(each.raw_bytes for each in parts)
     is_whole = base_id is not None or raw_bytes <= MAX_WHOLE_EXPORT_BYTES

@@ -177,15 +177,19 @@ class _Mapper:
             raise NoType(pointer, f"a name needs 1 to {MAX_NAME} characters, no control characters")
         depth = len(self._inside)
         try:
-            found, nullable = self._of(shape, pointer)
-            if found is None:
-                raise NoType(pointer, "is always null")
+            found, nullable = self._member(shape, pointer)
         except NoType:
             if self._untyped is None or depth > 1:
                 raise
             del self._inside[depth:]
             found, nullable = self._untyped, True
         return Field(name, found, pointer, nullable or name not in clause.required)
+
+    def _member(self, shape: Shape, pointer: str) -> tuple[Type, bool]:
+        found, nullable = self._of(shape, pointer)
+        if found is None:
+            raise NoType(pointer, "is always null")
+        return found, nullable
 
 
 def _meant(clauses: list[Clause]) -> list[Clause]:
