@@ -1,10 +1,10 @@
 """Read the published files of an export, and its manifest."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from msgspec import Struct
 
@@ -32,7 +32,7 @@ async def select_file_page(
 ) -> list[ExportFile]:
     """List published files by their paths."""
     rows = await conn.fetch(SELECT_FILE_PAGE, tenant, export_id, after, limit)
-    return [_file(export_id, row) for row in rows]
+    return [_file(export_id, dict(row)) for row in rows]
 
 
 class FoundFile(Struct, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ async def read_manifest(
     return ExportStatus(row["status"]), manifest
 
 
-def _file(export_id: UUID, row: asyncpg.Record) -> ExportFile:
+def _file(export_id: UUID, row: Mapping[str, Any]) -> ExportFile:
     name = row["name"]
     url = None if row["blob_key"] is None else f"/exports/{export_id}/files/{quote(name)}"
     return ExportFile(
