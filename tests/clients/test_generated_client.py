@@ -230,6 +230,13 @@ def test_a_generated_client_runs_a_script_over_a_dataset(client: Generated) -> N
     assert client.call("runs.show_run", str(again.id), wait=30.0).replay.identical
     [part] = client.call("executions.list_executions", run=str(run.id)).items
     assert (part.run.id, part.run.task) == (run.id, "fold")
+    wanted = models.CreateExport(
+        dataset=name, deduplicate=models.Deduplicate(key="/n"), partition_by=["/kind"]
+    )
+    queued = client.call("exports.create_export", body=wanted)
+    export = client.call("exports.show_export", str(queued.id))
+    assert export.request.partition_by == ["/kind"]
+    assert client.call("exports.list_export_errors", str(queued.id)).items == []
 
 
 def test_its_errors_are_problems(client: Generated) -> None:
