@@ -19,11 +19,16 @@ from tests.support.system import CARDS, ROOT
 from tests.support.system_with_keys import SystemWithKeys
 
 PACKAGE: Final = "crivo_client"
-# Its default hooks run a formatter. It reads text, as NDJSON and SQL are, only where it is told so.
+# Its default hooks run a formatter. It reads text, as NDJSON and SQL are, and bytes, as Parquet is,
+# only where it is told so.
 TEXTS: Final = ("application/x-ndjson", "application/sql")
+BYTES: Final = ("application/vnd.apache.parquet",)
 CONFIG: Final = {
     "post_hooks": [],
-    "content_type_overrides": dict.fromkeys(TEXTS, "text/plain"),
+    "content_type_overrides": {
+        **dict.fromkeys(TEXTS, "text/plain"),
+        **dict.fromkeys(BYTES, "application/octet-stream"),
+    },
 }
 # It does not support raw bodies; the same operations take JSON.
 RAW_BODIES: Final = {"text/javascript", "application/x-ndjson"}
