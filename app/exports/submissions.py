@@ -219,7 +219,11 @@ async def _base(
 def _shown(wanted: CreateExport) -> bytes:
     members = msgspec.structs.asdict(wanted)
     return msgspec.json.encode(
-        {name: value for name, value in members.items() if name not in _SHOWN_ELSEWHERE}
+        {
+            name: value
+            for name, value in members.items()
+            if value is not None and name not in _SHOWN_ELSEWHERE
+        }
     )
 
 
