@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from app.background import retry_forever
@@ -26,7 +25,7 @@ from app.exports.folders import open_attempt_folder, open_worker_folder
 from app.exports.input_store import InputGone, read_input
 from app.exports.lease import leased
 from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
-from app.exports.plan.model import Plan, TaskFailed, TaskLost
+from app.exports.plan.model import TaskFailed, TaskLost
 from app.exports.task_store import ClaimedTask, LeaseLost
 from app.exports.work import BaseFile, Outcome, TaskInput
 from app.outages import DatabaseUnavailable, Unavailable
@@ -157,7 +156,7 @@ class Runner:
                 read = await read_input(conn, task)
             report, files = await attempt.run(
                 read.task,
-                msgspec.json.decode(task.plan, type=Plan),
+                read.plan,
                 memory_bytes=settings.export_memory_bytes,
                 threads=settings.export_threads or os.cpu_count() or 1,
                 on_progress=lease.note,
@@ -171,6 +170,16 @@ class Runner:
             async with self._resources.pool.acquire() as conn, conn.transaction():
                 cap = await select_max_stored_bytes(conn, task.tenant_id, default)
                 await outcome_store.record(conn, task, outcome, max_stored_bytes=cap)
+            report = outcome.report
+            log.info(
+                "export.task_done",
+                task=task.name,
+                rows_in=report.rows_in,
+                rows_out=report.rows_out,
+                files=len(report.files),
+                cpu_ms=round(report.cpu_ms),
+                peak_memory_bytes=report.peak_memory_bytes,
+            )
         except QuotaExceeded as error:
             message = f"the files of the export do not fit into the quota: {error}"
             raise TaskFailed(ExportErrorKind.OVER_QUOTA, message) from None
@@ -187,7 +196,7 @@ class Runner:
         await ending.after_commit(self._resources, ended)
 
     async def _require_dataset(self, task: ClaimedTask, error: Exception) -> None:
-        """Fail an export whose dataset was deleted; else what it reads is damaged, or was swept."""
+        """Fail an export whose dataset was deleted; else what it reads is damaged."""
         async with self._resources.pool.acquire() as conn:
             has_dataset = await task_store.has_dataset(conn, task)
         if has_dataset:
