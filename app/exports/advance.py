@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 _POLL_SECONDS: Final = 1.0
 _DUE_EXPORTS: Final = 100
 _FAILED_SECONDS: Final = 60.0
+# Each of them reads what all buckets have: from a remote store, that is a copy of all of it.
+_WRITE_TASKS: Final = 16
 # Of one write task; each partition of it has a file at least.
 _PARTITIONS_OF_A_TASK: Final = 500
 
@@ -108,7 +110,8 @@ async def _begin_next(conn: Connection, export: ActiveExport, plan: Plan) -> lis
         case ExportStage.BUCKET:
             found = await advance_store.select_partitions(conn, export)
             stage = ExportStage.WRITE
-            groups = grouped(total_bytes(found), plan.file_bytes)
+            sizes = total_bytes(found)
+            groups = grouped(sizes, max(plan.file_bytes, sum(sizes.values()) // _WRITE_TASKS))
             tasks = [_task(WriteInput(partitions=each)) for each in groups]
         case ExportStage.WHOLE | ExportStage.WRITE:
             stage, tasks = ExportStage.PUBLISH, [_task(PublishInput())]
@@ -140,12 +143,12 @@ def total_bytes(buckets: Sequence[Sequence[PartitionRows]]) -> dict[Partition, i
     return totals
 
 
-def grouped(sizes: Mapping[Partition, int], file_bytes: int) -> Iterator[list[Partition]]:
-    """Divide partitions, in their order, into groups of about the bytes of one file."""
+def grouped(sizes: Mapping[Partition, int], group_bytes: int) -> Iterator[list[Partition]]:
+    """Divide partitions, in their order, into groups of about so many bytes."""
     group: list[Partition] = []
     size_bytes = 0
     for partition in sorted(sizes, key=_order):
-        full = size_bytes + sizes[partition] > file_bytes or len(group) == _PARTITIONS_OF_A_TASK
+        full = size_bytes + sizes[partition] > group_bytes or len(group) == _PARTITIONS_OF_A_TASK
         if group and full:
             yield group
             group, size_bytes = [], 0
