@@ -24,6 +24,7 @@ from crivo.cli.redrive_commands import redrive, redrives
 from crivo.cli.replay_commands import replay, replay_many
 from crivo.cli.run_command import run
 from crivo.cli.runs_commands import runs
+from crivo.cli.sample_command import sample
 from crivo.cli.schema_commands import schemas
 from crivo.cli.script_commands import scripts
 from crivo.cli.send_command import send
@@ -119,6 +120,7 @@ def build() -> App:
     app.command(redrive, sort_key=8)
     app.command(letters)
     app.command(pipes)
+    app.command(sample)
     app.command(watch, sort_key=13)
     app.command(logs, sort_key=14)
     app.command(open_page, name="open", sort_key=15)
