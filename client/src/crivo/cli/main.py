@@ -16,6 +16,8 @@ from crivo.cli.dataset_commands import datasets, get
 from crivo.cli.ddl_command import ddl
 from crivo.cli.execution_commands import executions, logs, watch
 from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
+from crivo.cli.export_command import export
+from crivo.cli.exports_commands import exports
 from crivo.cli.letter_commands import letters
 from crivo.cli.login_file import DEFAULT_URL
 from crivo.cli.output import say, say_json, terminal
@@ -63,6 +65,9 @@ _COMMANDS: Final = {
     r"/runs": "runs list",
     r"/runs/([^/ ?]+)": r"runs show \1",
     r"/runs/([^/ ]+)/errors": r"runs errors \1",
+    r"/exports": "exports list",
+    r"/exports/([^/ ?]+)": r"exports show \1",
+    r"/exports/([^/ ]+)/errors": r"exports errors \1",
     r"/dead-letters": "dead-letters list",
     r"/redrives": "redrives list",
     r"/redrives/([^/ ?]+)": r"redrives show \1",
@@ -111,11 +116,13 @@ def build() -> App:
     app.command(compare, sort_key=6)
     app.command(send, sort_key=7)
     app.command(get, sort_key=8)
+    app.command(export, sort_key=8)
     app.command(executions)
     app.command(batches)
     app.command(runs)
     app.command(comparisons)
     app.command(datasets)
+    app.command(exports)
     app.command(redrives)
     app.command(redrive, sort_key=8)
     app.command(letters)
