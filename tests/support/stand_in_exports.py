@@ -29,6 +29,7 @@ RECORD: Final = (
     b'{"event_id":"1","timestamp":"2021-01-14T00:00:00Z","domain":"a","event_type":"b","data":{}}'
 )
 _INPUT: Final = SnapshotRef(dataset="events", snapshot=4)
+_TYPES: Final = {"year": "int", "month": "int", "day": "int"}
 _NOW: Final = datetime(2021, 2, 1, tzinfo=UTC)
 
 
@@ -113,6 +114,8 @@ class StandInExports(FaultyServer):
         )
 
     def _manifest(self, export: str) -> Manifest:
+        first = min(self.exports[export], default="").split("/")[:-1]
+        levels = [each.partition("=")[0] for each in first]
         return Manifest(
             export=UUID(export),
             format="parquet",
@@ -123,8 +126,11 @@ class StandInExports(FaultyServer):
             duplicates=2,
             rows_failed=1,
             rows_out=2,
-            columns=[],
-            partition_by=["year"],
+            columns=[
+                ExportColumnInfo(name=level, type=_TYPES.get(level, "string"), source="partition")
+                for level in levels
+            ],
+            partition_by=levels,
             files=[
                 ManifestFile(path=path, rows=1, bytes=len(content), sha256=_sha256(content))
                 for path, content in self.exports[export].items()

@@ -308,6 +308,14 @@ class ExportDamaged(CrivoError):
     """A file of an export is not what its manifest says, or a manifest is none."""
 
 
+class QueryRefused(CrivoError):
+    """The SQL is wrong, names a table that there is not, or does more than read."""
+
+
+class QueryFailed(CrivoError):
+    """The SQL cannot be carried out over the data."""
+
+
 class NotFinished(CrivoError, TimeoutError):
     """A batch, a comparison, a run or an export has not finished within the time; it goes on.
 

@@ -11,6 +11,7 @@ from crivo.errors import (
     InvalidUrl,
     NoResult,
     NotFinished,
+    QueryRefused,
     Refused,
     SchemaRejected,
     ScriptRejected,
@@ -66,7 +67,7 @@ def exit_code_of(error: CrivoError) -> ExitCode:
             return ExitCode.STILL_RUNNING
         case NoResult() | ScriptRejected() | SchemaRejected():
             return ExitCode.FAILED
-        case UsageError() | InvalidUrl() | InvalidKey() | InvalidSource():
+        case UsageError() | InvalidUrl() | InvalidKey() | InvalidSource() | QueryRefused():
             return ExitCode.USAGE
         case Unreachable() | UnexpectedResponse() | Unavailable():
             return ExitCode.UNREACHABLE

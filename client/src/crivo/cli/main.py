@@ -22,6 +22,7 @@ from crivo.cli.letter_commands import letters
 from crivo.cli.login_file import DEFAULT_URL
 from crivo.cli.output import say, say_json, terminal
 from crivo.cli.pipe_commands import pipes
+from crivo.cli.query_command import query
 from crivo.cli.redrive_commands import redrive, redrives
 from crivo.cli.replay_commands import replay, replay_many
 from crivo.cli.run_command import run
@@ -116,6 +117,7 @@ def build() -> App:
     app.command(compare, sort_key=6)
     app.command(send, sort_key=7)
     app.command(get, sort_key=8)
+    app.command(query, sort_key=8)
     app.command(export, sort_key=8)
     app.command(executions)
     app.command(batches)
