@@ -308,14 +308,6 @@ class ExportDamaged(CrivoError):
     """A file of an export is not what its manifest says, or a manifest is none."""
 
 
-class QueryRefused(CrivoError):
-    """The SQL is wrong, names a table that there is not, or does more than read."""
-
-
-class QueryFailed(CrivoError):
-    """The SQL cannot be carried out over the data."""
-
-
 class NotFinished(CrivoError, TimeoutError):
     """A batch, a comparison, a run or an export has not finished within the time; it goes on.
 
@@ -340,23 +332,3 @@ def refusal(content: bytes) -> Refused | None:
         return SchemaRejected(problem)
     by_default = Unavailable if problem.status >= _FIRST_OF_SERVER else InvalidRequest
     return _BY_STATUS.get(problem.status, by_default)(problem)
-
-
-def as_document(error: CrivoError) -> dict[str, object]:
-    """Return an error as JSON members for programs."""
-    members: dict[str, object] = {"error": type(error).__name__, "message": str(error)}
-    if error.idempotency_key is not None:
-        members["idempotency_key"] = error.idempotency_key
-    if isinstance(error, Refused):
-        members["problem"] = error.problem
-    if isinstance(error, NoResult):
-        members["execution"] = error.execution
-    if isinstance(error, RunFailed | RunCancelled):
-        members["run"] = error.run
-    if isinstance(error, ExportFailed | ExportCancelled):
-        members["export"] = error.export
-    if isinstance(error, NotFinished):
-        members["resource"] = error.resource
-    if isinstance(error, NotPublished):
-        members |= {"bad_lines": error.bad_lines, "changed": error.changed}
-    return members

@@ -11,7 +11,6 @@ from crivo.errors import (
     InvalidUrl,
     NoResult,
     NotFinished,
-    QueryRefused,
     Refused,
     SchemaRejected,
     ScriptRejected,
@@ -21,6 +20,7 @@ from crivo.errors import (
     UnexpectedResponse,
     Unreachable,
 )
+from crivo.queries.errors import QueryRefused
 
 
 class ExitCode(IntEnum):

@@ -14,6 +14,7 @@ from crivo.cli.cases_command import run_cases
 from crivo.cli.compare_commands import compare, comparisons
 from crivo.cli.dataset_commands import datasets, get
 from crivo.cli.ddl_command import ddl
+from crivo.cli.error_documents import as_document
 from crivo.cli.execution_commands import executions, logs, watch
 from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from crivo.cli.export_command import export
@@ -40,7 +41,6 @@ from crivo.errors import (
     SchemaRejected,
     ScriptRejected,
     Unreachable,
-    as_document,
 )
 from crivo.version import __version__
 

@@ -10,7 +10,8 @@ from typing import Final, Self
 import duckdb
 from msgspec import json
 
-from crivo.errors import InvalidSource, NotFound, QueryFailed, QueryRefused
+from crivo.errors import InvalidSource, NotFound
+from crivo.queries.errors import QueryFailed, QueryRefused
 from crivo.queries.names import export_of, place_of, quoted, tables_in
 from crivo.queries.readers import as_identifier, as_list, as_text
 from crivo.queries.tables import Tables

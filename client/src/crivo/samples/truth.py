@@ -1,4 +1,4 @@
-"""What must be left of a sample once it is deduplicated: counts and digests of its events."""
+"""Count what must be left of a sample once it is deduplicated, with digests."""
 
 from collections.abc import Sequence
 from hashlib import md5
