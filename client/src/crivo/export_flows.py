@@ -99,9 +99,11 @@ def errors_page(
     return (yield from session.get(path_of(export, "errors"), Page[BadRowInfo], query))
 
 
-def ddl(session: Session, export: UUID | str, dialect: str, *, name: str | None) -> Flow[str]:
+def ddl(
+    session: Session, export: UUID | str, dialect: str, *, name: str | None, location: str | None
+) -> Flow[str]:
     """Show the statements that create a table of the files, and add its partitions."""
-    query = as_query({"dialect": dialect, "name": name})
+    query = as_query({"dialect": dialect, "name": name, "location": location})
     request = Request(
         method="GET", path=path_of(export, "ddl"), query=query, headers={"Accept": "*/*"}
     )

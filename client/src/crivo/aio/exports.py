@@ -111,12 +111,17 @@ class AsyncExports:
             )
         )
 
-    async def ddl(self, export: Id, dialect: str, *, name: str | None = None) -> str:
+    async def ddl(
+        self, export: Id, dialect: str, *, name: str | None = None, location: str | None = None
+    ) -> str:
         """Show the SQL that creates a table of the files, and adds its partitions.
 
-        `dialect` is athena, hive or duckdb; `name` is `table` or `database.table`.
+        `dialect` is athena, hive or duckdb, `name` is `table` or `database.table`, and `location`
+        the URL of the folder with the files, by default the destination.
         """
-        return await self._driver.do(flows.ddl(self._session, export, dialect, name=name))
+        return await self._driver.do(
+            flows.ddl(self._session, export, dialect, name=name, location=location)
+        )
 
     async def manifest(self, export: Id) -> Manifest:
         """Show all files of an export. Raises Conflict if it has not finished."""

@@ -164,6 +164,7 @@ def ddl(
     *,
     dialect: Literal["athena", "hive", "duckdb"],
     name: str | None = None,
+    location: str | None = None,
     to: Path | None = None,
     service: Service | None = None,
 ) -> None:
@@ -177,12 +178,14 @@ def ddl(
         Whose SQL.
     name
         `table` or `database.table`; by default the dataset's name.
+    location
+        URL of the folder with the files; by default the destination.
     to
         File to write instead.
     """
     service = service or Service()
     with service.client() as client:
-        sql = client.exports.ddl(export, dialect, name=name)
+        sql = client.exports.ddl(export, dialect, name=name, location=location)
     if to is not None:
         to.write_text(sql, encoding="utf-8")
     elif service.as_json:
