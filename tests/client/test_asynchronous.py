@@ -16,6 +16,7 @@ from crivo.aio.batches import AsyncBatches
 from crivo.aio.comparisons import AsyncComparisons
 from crivo.aio.datasets import AsyncDatasets
 from crivo.aio.executions import AsyncExecutions
+from crivo.aio.exports import AsyncExports
 from crivo.aio.redrives import AsyncRedrives
 from crivo.aio.runs import AsyncRuns
 from crivo.aio.scripts import AsyncScripts
@@ -23,6 +24,7 @@ from crivo.sync.batches import Batches
 from crivo.sync.comparisons import Comparisons
 from crivo.sync.datasets import Datasets
 from crivo.sync.executions import Executions
+from crivo.sync.exports import Exports
 from crivo.sync.redrives import Redrives
 from crivo.sync.runs import Runs
 from crivo.sync.scripts import Scripts
@@ -36,6 +38,7 @@ PAIRS = [
     (Comparisons, AsyncComparisons),
     (Datasets, AsyncDatasets),
     (Runs, AsyncRuns),
+    (Exports, AsyncExports),
     (Redrives, AsyncRedrives),
 ]
 

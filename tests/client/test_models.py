@@ -15,6 +15,7 @@ from crivo import (
     comparison_models,
     dataset_models,
     errors,
+    export_models,
     letter_models,
     models,
     run_models,
@@ -56,6 +57,7 @@ _OPEN: Final = {
     ("Sample", "logs"): "Console",
     ("Problem", "errors"): "list[Fault]",
     ("Problem", "warnings"): "list[Fault]",
+    ("Export", "request"): "any",
 }
 
 _MODULES: Final = (
@@ -65,6 +67,7 @@ _MODULES: Final = (
     dataset_models,
     letter_models,
     run_models,
+    export_models,
     script_models,
     errors,
 )

@@ -11,6 +11,10 @@ from crivo.errors import (
     CrivoError,
     ExecutionCancelled,
     ExecutionFailed,
+    ExportCancelled,
+    ExportDamaged,
+    ExportFailed,
+    ExportInProgress,
     Fault,
     Gone,
     InvalidKey,
@@ -36,6 +40,7 @@ from crivo.errors import (
     UnexpectedResponse,
     Unreachable,
 )
+from crivo.export_models import BadRowInfo, Export, ExportFile, Manifest, QueuedExport
 from crivo.letter_models import DeadLetter, DeadLetterWithEvent, LetterCount
 from crivo.models import Console, Execution, Queued, Receipt, Result
 from crivo.pipe_models import AcceptedEvents, EventCounts, EventRates, Pipe, PipeLag
@@ -61,6 +66,7 @@ __all__ = [
     "Alias",
     "AsyncCrivo",
     "BadLine",
+    "BadRowInfo",
     "Batch",
     "BatchResult",
     "CheckedSchema",
@@ -78,6 +84,12 @@ __all__ = [
     "Execution",
     "ExecutionCancelled",
     "ExecutionFailed",
+    "Export",
+    "ExportCancelled",
+    "ExportDamaged",
+    "ExportFailed",
+    "ExportFile",
+    "ExportInProgress",
     "FailedRecord",
     "Fault",
     "File",
@@ -89,6 +101,7 @@ __all__ = [
     "InvalidUrl",
     "Key",
     "LetterCount",
+    "Manifest",
     "NoResult",
     "NotFinished",
     "NotFound",
@@ -101,6 +114,7 @@ __all__ = [
     "PushedSchema",
     "Queued",
     "QueuedBatch",
+    "QueuedExport",
     "QueuedRun",
     "Receipt",
     "Record",

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec import DecodeError, Struct, ValidationError
 
 from crivo.dataset_models import BadLine, Totals
+from crivo.export_models import Export
 from crivo.json_text import decode
 from crivo.models import Execution, Response
 from crivo.run_models import Run
@@ -273,8 +274,42 @@ class RunCancelled(CrivoError):
         self.run = run
 
 
+class ExportFailed(CrivoError):
+    """The export failed; `export.error` has the bad row that ended it, if it was one."""
+
+    def __init__(self, export: Export) -> None:
+        """Describe the failure by the export's error."""
+        self.export = export
+        error = export.error
+        self.kind = "unknown" if error is None else error.kind
+        self.message = "no error is given" if error is None else error.message
+        self.path = None if error is None else error.path
+        self.line = None if error is None else error.line
+        self.pointer = None if error is None else error.pointer
+        place = "" if self.path is None else f"{self.path}:{self.line}: "
+        where = "" if self.pointer is None else f" ({self.pointer or 'the whole row'})"
+        super().__init__(f"{place}{self.kind}: {self.message}{where}")
+
+
+class ExportCancelled(CrivoError):
+    """The export was cancelled."""
+
+    def __init__(self, export: Export) -> None:
+        """Keep the export."""
+        super().__init__(f"export {export.id} was cancelled")
+        self.export = export
+
+
+class ExportInProgress(CrivoError):
+    """Another process writes an export into the same directory."""
+
+
+class ExportDamaged(CrivoError):
+    """A file of an export is not what its manifest says, or a manifest is none."""
+
+
 class NotFinished(CrivoError, TimeoutError):
-    """A batch, a comparison or a run has not finished within the time; it goes on.
+    """A batch, a comparison, a run or an export has not finished within the time; it goes on.
 
     `resource` is what it was when it was last seen.
     """
@@ -297,21 +332,3 @@ def refusal(content: bytes) -> Refused | None:
         return SchemaRejected(problem)
     by_default = Unavailable if problem.status >= _FIRST_OF_SERVER else InvalidRequest
     return _BY_STATUS.get(problem.status, by_default)(problem)
-
-
-def as_document(error: CrivoError) -> dict[str, object]:
-    """Return an error as JSON members for programs."""
-    members: dict[str, object] = {"error": type(error).__name__, "message": str(error)}
-    if error.idempotency_key is not None:
-        members["idempotency_key"] = error.idempotency_key
-    if isinstance(error, Refused):
-        members["problem"] = error.problem
-    if isinstance(error, NoResult):
-        members["execution"] = error.execution
-    if isinstance(error, RunFailed | RunCancelled):
-        members["run"] = error.run
-    if isinstance(error, NotFinished):
-        members["resource"] = error.resource
-    if isinstance(error, NotPublished):
-        members |= {"bad_lines": error.bad_lines, "changed": error.changed}
-    return members

@@ -175,6 +175,43 @@ class RunFilter(TypedDict, total=False):
     created_before: datetime
 
 
+class ExportOptions(TypedDict, total=False):
+    """Options of an export, as the API has them; pointers are JSON pointers such as `/domain`.
+
+    `deduplicate` has a `key`, a pointer or several, and `latest_by`. Of `partition_by`, each level
+    is an object with one member, such as `{"year": "/timestamp"}`, or a pointer. `columns` maps
+    names to pointers, or to a `pointer` and a `type`; by default they are all members. `to` is a
+    destination that the service allows; without it, the files stay there to be downloaded. `since`
+    is a snapshot that an export with the same options has exported: only what has changed is
+    written. `script` maps each record before. A bad row fails the export, or with `on_bad_row` as
+    `dead_letter` is left out, until there are more than `max_bad_rows`. Others are as in
+    SubmitOptions.
+    """
+
+    format: str
+    deduplicate: Mapping[str, object]
+    partition_by: Sequence[Mapping[str, str] | str]
+    columns: Mapping[str, object]
+    to: str | None
+    since: int
+    script: str
+    on_bad_row: str
+    max_bad_rows: int
+    labels: Mapping[str, str]
+    callback_url: str
+    idempotency_key: str
+
+
+class ExportFilter(TypedDict, total=False):
+    """Filters of a list of exports; all of them apply."""
+
+    dataset: str
+    status: str
+    labels: Mapping[str, str]
+    created_from: datetime
+    created_before: datetime
+
+
 class LetterFilter(TypedDict, total=False):
     """Conditions on dead letters; all of them apply. Times are those of the first failure.
 

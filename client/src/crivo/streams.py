@@ -1,12 +1,14 @@
 """The interface of responses that are read in parts, over lost connections."""
 
-from collections.abc import Iterator
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias, TypeVar
 
 from crivo.errors import CrivoError
 from crivo.wire import Reply, Request
 
 T_co = TypeVar("T_co", covariant=True)
+# Gets the bytes that are done, and all of them.
+OnBytes: TypeAlias = Callable[[int, int], None]
 
 
 class Stream(Protocol[T_co]):

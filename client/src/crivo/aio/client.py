@@ -13,6 +13,7 @@ from crivo.aio.datasets import AsyncDatasets
 from crivo.aio.dead_letters import AsyncDeadLetters
 from crivo.aio.driver import AsyncDriver
 from crivo.aio.executions import AsyncExecutions
+from crivo.aio.exports import AsyncExports
 from crivo.aio.pipes import AsyncPipes
 from crivo.aio.redrives import AsyncRedrives
 from crivo.aio.runs import AsyncRuns
@@ -55,6 +56,7 @@ class AsyncCrivo:
         self.comparisons = AsyncComparisons(self._driver)
         self.datasets = AsyncDatasets(self._driver)
         self.runs = AsyncRuns(self._driver)
+        self.exports = AsyncExports(self._driver)
         self.redrives = AsyncRedrives(self._driver)
         self.dead_letters = AsyncDeadLetters(self._driver)
         self.pipes = AsyncPipes(self._driver)

@@ -5,6 +5,7 @@ from typing import Final
 
 from crivo.errors import (
     CrivoError,
+    ExportInProgress,
     InvalidKey,
     InvalidSource,
     InvalidUrl,
@@ -19,6 +20,7 @@ from crivo.errors import (
     UnexpectedResponse,
     Unreachable,
 )
+from crivo.queries.errors import QueryRefused
 
 
 class ExitCode(IntEnum):
@@ -36,10 +38,10 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done",
-    ExitCode.FAILED: "execution or run failed; script, schema or data wrong; outcome differs",
+    ExitCode.FAILED: "something failed; script, schema or data wrong; outcome differs",
     ExitCode.USAGE: "wrong arguments, or a file that cannot be read",
     ExitCode.UNREACHABLE: "the service does not respond, or cannot at the moment",
-    ExitCode.REFUSED: "refused: key, name, state, quota, or another send is in progress",
+    ExitCode.REFUSED: "refused: key, name, state, quota, or another process does the same",
     ExitCode.STILL_RUNNING: "the time of --timeout has passed, the work goes on",
     ExitCode.INTERRUPTED: "Ctrl-C",
     ExitCode.PIPE_CLOSED: "the reader of the output has gone",
@@ -65,11 +67,11 @@ def exit_code_of(error: CrivoError) -> ExitCode:
             return ExitCode.STILL_RUNNING
         case NoResult() | ScriptRejected() | SchemaRejected():
             return ExitCode.FAILED
-        case UsageError() | InvalidUrl() | InvalidKey() | InvalidSource():
+        case UsageError() | InvalidUrl() | InvalidKey() | InvalidSource() | QueryRefused():
             return ExitCode.USAGE
         case Unreachable() | UnexpectedResponse() | Unavailable():
             return ExitCode.UNREACHABLE
-        case Refused() | SendInProgress():
+        case Refused() | SendInProgress() | ExportInProgress():
             return ExitCode.REFUSED
         case _:
             return ExitCode.FAILED

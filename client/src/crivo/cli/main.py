@@ -14,16 +14,21 @@ from crivo.cli.cases_command import run_cases
 from crivo.cli.compare_commands import compare, comparisons
 from crivo.cli.dataset_commands import datasets, get
 from crivo.cli.ddl_command import ddl
+from crivo.cli.error_documents import as_document
 from crivo.cli.execution_commands import executions, logs, watch
 from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
+from crivo.cli.export_command import export
+from crivo.cli.exports_commands import exports
 from crivo.cli.letter_commands import letters
 from crivo.cli.login_file import DEFAULT_URL
 from crivo.cli.output import say, say_json, terminal
 from crivo.cli.pipe_commands import pipes
+from crivo.cli.query_command import query
 from crivo.cli.redrive_commands import redrive, redrives
 from crivo.cli.replay_commands import replay, replay_many
 from crivo.cli.run_command import run
 from crivo.cli.runs_commands import runs
+from crivo.cli.sample_command import sample
 from crivo.cli.schema_commands import schemas
 from crivo.cli.script_commands import scripts
 from crivo.cli.send_command import send
@@ -36,7 +41,6 @@ from crivo.errors import (
     SchemaRejected,
     ScriptRejected,
     Unreachable,
-    as_document,
 )
 from crivo.version import __version__
 
@@ -62,6 +66,9 @@ _COMMANDS: Final = {
     r"/runs": "runs list",
     r"/runs/([^/ ?]+)": r"runs show \1",
     r"/runs/([^/ ]+)/errors": r"runs errors \1",
+    r"/exports": "exports list",
+    r"/exports/([^/ ?]+)": r"exports show \1",
+    r"/exports/([^/ ]+)/errors": r"exports errors \1",
     r"/dead-letters": "dead-letters list",
     r"/redrives": "redrives list",
     r"/redrives/([^/ ?]+)": r"redrives show \1",
@@ -110,15 +117,19 @@ def build() -> App:
     app.command(compare, sort_key=6)
     app.command(send, sort_key=7)
     app.command(get, sort_key=8)
+    app.command(query, sort_key=8)
+    app.command(export, sort_key=8)
     app.command(executions)
     app.command(batches)
     app.command(runs)
     app.command(comparisons)
     app.command(datasets)
+    app.command(exports)
     app.command(redrives)
     app.command(redrive, sort_key=8)
     app.command(letters)
     app.command(pipes)
+    app.command(sample)
     app.command(watch, sort_key=13)
     app.command(logs, sort_key=14)
     app.command(open_page, name="open", sort_key=15)

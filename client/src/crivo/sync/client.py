@@ -18,6 +18,7 @@ from crivo.sync.datasets import Datasets
 from crivo.sync.dead_letters import DeadLetters
 from crivo.sync.driver import Driver
 from crivo.sync.executions import Executions
+from crivo.sync.exports import Exports
 from crivo.sync.pipes import Pipes
 from crivo.sync.redrives import Redrives
 from crivo.sync.runs import Runs
@@ -55,6 +56,7 @@ class Crivo:
         self.comparisons = Comparisons(self._driver)
         self.datasets = Datasets(self._driver)
         self.runs = Runs(self._driver)
+        self.exports = Exports(self._driver)
         self.redrives = Redrives(self._driver)
         self.dead_letters = DeadLetters(self._driver)
         self.pipes = Pipes(self._driver)

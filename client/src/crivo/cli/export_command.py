@@ -1,0 +1,69 @@
+"""`crivo export`: write a dataset as Parquet files, into a local directory or elsewhere."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from crivo.cli.arguments import Service
+from crivo.cli.exit_codes import UsageError
+from crivo.cli.export_fields import Fields
+from crivo.cli.export_flags import ExportFlags
+from crivo.cli.export_view import download_files, print_export, wait_for_export
+from crivo.cli.output import say
+from crivo.sync.client import Crivo
+
+
+def export(
+    dataset: str,
+    /,
+    *,
+    to: str,
+    flags: ExportFlags | None = None,
+    wait: Annotated[bool, Parameter(negative="--detach")] = True,
+    timeout: float | None = None,
+    service: Service | None = None,
+) -> None:
+    """Export a dataset as Parquet files: of each key the latest record, in folders by partition.
+
+    Of records with equal times, the later in file order is kept.
+
+    Names of members are those of the first record, such as `domain`, or the ends of such names,
+    as `type` of `event_type`, or pointers, such as `/data/id`.
+
+    Parameters
+    ----------
+    dataset
+        A name such as `events`, or a reference such as `events@4`.
+    to
+        A directory, which gets the files, and `_SUCCESS` last, or a destination that the service
+        allows, such as s3://bucket/events. What an earlier export put there is replaced.
+    wait
+        With --detach, print the export's id, and do not wait for it.
+    timeout
+        Seconds to wait for the end.
+    """
+    service, flags = service or Service(), flags or ExportFlags()
+    folder = None if "://" in to else Path(to)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise UsageError(f"--to: {to} is not a directory")
+    with service.client() as client:
+        # What a script returns cannot be seen before.
+        fields = Fields(None if flags.script else _first_record(client, dataset))
+        options = flags.options(fields, to=to if folder is None else None)
+        queued = client.exports.create(dataset, **options)
+        name = str(queued.id)
+        if not wait:
+            service.output.document(queued, name)
+            if folder is not None and not service.as_json:
+                say(f"crivo: `crivo exports download {name} --to {folder}` gets the files")
+            return
+        found = wait_for_export(client, name, timeout=timeout)
+        if folder is not None:
+            download_files(client, name, folder)
+        print_export(found, service)
+
+
+def _first_record(client: Crivo, dataset: str) -> bytes | None:
+    return next(islice(client.datasets.lines(dataset, page_size=1), 1), None)

@@ -1,0 +1,243 @@
+"""`crivo exports …`: list, show, download and cancel exports, and print tables for them."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+from cyclopts.types import NonNegativeInt
+
+from crivo.cli.arguments import Service, labels_argument
+from crivo.cli.export_view import download_files, print_export, wait_for_export
+from crivo.cli.output import write_json, write_line
+from crivo.export_models import Export
+from crivo.options import ExportFilter
+
+exports = App(name="exports", help="List, show, download and cancel exports.", sort_key=12)
+
+
+@exports.command(name="list")
+def list_exports(
+    *,
+    dataset: str | None = None,
+    status: str | None = None,
+    label: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
+    limit: NonNegativeInt = 20,
+    service: Service | None = None,
+) -> None:
+    """List exports, newest first.
+
+    Parameters
+    ----------
+    dataset
+        Only those of a dataset.
+    status
+        Only queued, running, succeeded, failed or cancelled ones.
+    label
+        Only those with NAME:VALUE; repeatable.
+    limit
+        How many; 0 means all.
+    """
+    service = service or Service()
+    filters: ExportFilter = {}
+    if dataset is not None:
+        filters["dataset"] = dataset
+    if status is not None:
+        filters["status"] = status
+    if label:
+        filters["labels"] = labels_argument(label)
+    with service.client() as client:
+        found = client.exports.list(page_size=min(limit or 200, 200), **filters)
+        service.output.rows(
+            ("id", "input", "status", "created", "rows in", "duplicates", "rows out", "files"),
+            ((each, _cells(each)) for each in islice(found, limit or None)),
+        )
+
+
+@exports.command
+def show(export: str, /, *, service: Service | None = None) -> None:
+    """Show an export: its state, how far it has come, and its receipt or error."""
+    service = service or Service()
+    with service.client() as client:
+        found = client.exports.show(export)
+    service.output.facts(found, _facts(found))
+
+
+@exports.command
+def cancel(export: str, /, *, service: Service | None = None) -> None:
+    """Cancel a queued or running export; nothing of it is published."""
+    service = service or Service()
+    with service.client() as client:
+        found = client.exports.cancel(export)
+    service.output.document(found, f"{found.id}  {found.status}")
+
+
+@exports.command
+def files(export: str, /, *, limit: NonNegativeInt = 0, service: Service | None = None) -> None:
+    """List the files of an export, by path.
+
+    Parameters
+    ----------
+    export
+        The id.
+    limit
+        How many; 0, the default, means all.
+    """
+    service = service or Service()
+    with service.client() as client:
+        found = client.exports.files(export, page_size=min(limit or 200, 200))
+        service.output.rows(
+            ("path", "rows", "bytes", "sha256"),
+            (
+                (each, (each.path, each.rows, each.bytes, each.sha256))
+                for each in islice(found, limit or None)
+            ),
+        )
+
+
+@exports.command
+def download(
+    export: str,
+    /,
+    *,
+    to: Path,
+    timeout: float | None = None,
+    service: Service | None = None,
+) -> None:
+    """Wait for an export, and put its files into a directory, `_SUCCESS` last.
+
+    What is there already is not downloaded again.
+
+    Parameters
+    ----------
+    export
+        The id.
+    to
+        The directory. What an earlier export put there is replaced.
+    timeout
+        Seconds to wait for the end.
+    """
+    service = service or Service()
+    with service.client() as client:
+        found = wait_for_export(client, export, timeout=timeout)
+        download_files(client, export, to)
+        print_export(found, service)
+
+
+@exports.command
+def errors(export: str, /, *, limit: NonNegativeInt = 0, service: Service | None = None) -> None:
+    """List the rows that were not exported, in the order of the input.
+
+    Parameters
+    ----------
+    export
+        The id.
+    limit
+        How many; 0, the default, means all.
+    """
+    service = service or Service()
+    with service.client() as client:
+        found = client.exports.errors(export, excerpt=True, page_size=min(limit or 200, 200))
+        service.output.rows(
+            ("path", "line", "pointer", "kind", "error", "excerpt"),
+            (
+                (
+                    each,
+                    (
+                        each.path,
+                        each.line,
+                        each.error.pointer,
+                        each.error.kind,
+                        each.error.message,
+                        each.excerpt,
+                    ),
+                )
+                for each in islice(found, limit or None)
+            ),
+        )
+
+
+@exports.command
+def ddl(
+    export: str,
+    /,
+    *,
+    dialect: Literal["athena", "hive", "duckdb"],
+    name: str | None = None,
+    location: str | None = None,
+    to: Path | None = None,
+    service: Service | None = None,
+) -> None:
+    """Print the SQL that creates a table of an export's files, and adds its partitions.
+
+    Parameters
+    ----------
+    export
+        The id.
+    dialect
+        Whose SQL.
+    name
+        `table` or `database.table`; by default the dataset's name.
+    location
+        URL of the folder with the files; by default the destination.
+    to
+        File to write instead.
+    """
+    service = service or Service()
+    with service.client() as client:
+        sql = client.exports.ddl(export, dialect, name=name, location=location)
+    if to is not None:
+        to.write_text(sql, encoding="utf-8")
+    elif service.as_json:
+        write_json({"export": export, "dialect": dialect, "sql": sql})
+    else:
+        write_line(sql.rstrip("\n"))
+
+
+def _cells(export: Export) -> tuple[object, ...]:
+    return (
+        export.id,
+        export.input,
+        export.status,
+        export.created_at,
+        export.rows_in,
+        export.duplicates,
+        export.rows_out,
+        export.files,
+    )
+
+
+def _facts(export: Export) -> dict[str, object]:
+    progress = export.progress
+    facts: dict[str, object] = {
+        "id": export.id,
+        "input": export.input,
+        "since": export.since,
+        "status": export.status,
+        "created": export.created_at,
+        "finished": export.finished_at,
+        "labels": " ".join(f"{name}:{value}" for name, value in export.labels.items()) or None,
+        "stage": progress.stage,
+        "tasks": f"{progress.tasks_done} of {progress.tasks}",
+        "bytes read": f"{progress.bytes_done} of {progress.bytes}",
+        "rows in": export.rows_in,
+        "duplicates": export.duplicates,
+        "rows failed": export.rows_failed,
+        "rows out": export.rows_out,
+        "files": export.files,
+        "bytes": export.bytes,
+        "partitions": None if export.partitions is None else len(export.partitions),
+        "callback": export.callback_url,
+    }
+    for column in export.columns or []:
+        facts[f"  {column.name}"] = f"{column.type} ({column.source})"
+    if export.receipt is not None:
+        facts |= {
+            "engine": export.receipt.engine,
+            "cpu ms": export.receipt.cpu_ms,
+            "memory": export.receipt.peak_memory_bytes,
+            "attempts": export.receipt.attempts,
+        }
+    if export.error is not None:
+        facts["error"] = f"{export.error.kind}: {export.error.message}"
+    return facts

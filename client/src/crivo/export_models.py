@@ -1,0 +1,179 @@
+"""Structs of the API's responses about exports."""
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Raw
+
+from crivo.models import FINAL_STATUSES, Response
+from crivo.run_models import SnapshotRef
+
+
+class QueuedExport(Response, frozen=True, kw_only=True):
+    """An accepted export."""
+
+    id: UUID
+    status: str
+    url: str
+
+
+class ExportProgress(Response, frozen=True, kw_only=True):
+    """The tasks of a stage that are done, of all, and the raw bytes that they have read."""
+
+    stage: str
+    tasks: int
+    tasks_done: int
+    bytes: int
+    bytes_done: int
+
+
+class ExportColumnInfo(Response, frozen=True, kw_only=True):
+    """A column of the files: its type in Hive's words.
+
+    `source` is where the type is from: `schema`, `request`, `inferred`, or `partition` of a level
+    of the folders.
+    """
+
+    name: str
+    type: str
+    source: str
+
+
+class ExportPartition(Response, frozen=True, kw_only=True):
+    """A partition, its `path` as in the folders."""
+
+    path: str
+    rows: int
+    files: int
+    bytes: int
+
+
+class ExportReceipt(Response, frozen=True, kw_only=True):
+    """Input, output and resource usage of a finished export."""
+
+    input: SnapshotRef
+    input_sha256: str
+    output_sha256: str | None
+    engine: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime
+    tasks: int
+    attempts: int
+    cpu_ms: float
+    peak_memory_bytes: int | None
+
+
+class ExportError(Response, frozen=True, kw_only=True):
+    """Why an export has failed; `kind` is stable.
+
+    `path`, `line` and `pointer` are of the bad row that ended it.
+    """
+
+    kind: str
+    message: str
+    path: str | None = None
+    line: int | None = None
+    pointer: str | None = None
+    max_bad_rows: int | None = None
+
+
+class Export(Response, frozen=True, kw_only=True):
+    """An export of a snapshot as Parquet files; `request` is what was asked for.
+
+    `files`, `bytes` and `rows_out` are those of the export as published, files kept of the export
+    that it continues included. Only where one export is asked for, there are `callback_url`,
+    `receipt`, and `partitions` unless there are very many.
+    """
+
+    id: UUID
+    status: str
+    input: SnapshotRef
+    since: int | None
+    request: Raw
+    labels: dict[str, str]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: ExportProgress
+    rows_in: int
+    duplicates: int
+    rows_failed: int
+    rows_out: int | None
+    files: int | None
+    bytes: int | None
+    errors_url: str
+    files_url: str
+    columns: list[ExportColumnInfo] | None = None
+    partitions: list[ExportPartition] | None = None
+    error: ExportError | None = None
+    callback_url: str | None = None
+    receipt: ExportReceipt | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the status can never change again."""
+        return self.status in FINAL_STATUSES
+
+
+class ExportFile(Response, frozen=True, kw_only=True):
+    """A file of an export; `path` starts at the destination.
+
+    `url` is None where its bytes are only at the destination.
+    """
+
+    path: str
+    partition: str
+    rows: int
+    bytes: int
+    sha256: str
+    url: str | None
+
+
+class BadRowError(Response, frozen=True, kw_only=True):
+    """Why a row was not exported; `pointer` is empty for the whole row."""
+
+    kind: str
+    message: str
+    pointer: str
+
+
+class BadRowInfo(Response, frozen=True, kw_only=True):
+    """A row that was not exported, by file and line of the dataset.
+
+    `excerpt`, its beginning, is there if it was asked for.
+    """
+
+    path: str
+    line: int
+    error: BadRowError
+    excerpt: str | None = None
+
+
+class ManifestFile(Response, frozen=True, kw_only=True):
+    """A file of a manifest; `path` starts at the destination."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Manifest(Response, frozen=True, kw_only=True):
+    """All files of an export, and what they were made of.
+
+    `partition_by` are the names of the folders' levels, in their order.
+    """
+
+    export: UUID
+    format: str
+    input: SnapshotRef
+    input_sha256: str
+    output_sha256: str | None
+    rows_in: int
+    duplicates: int
+    rows_failed: int
+    rows_out: int
+    columns: list[ExportColumnInfo]
+    partition_by: list[str]
+    files: list[ManifestFile]

@@ -1,0 +1,1 @@
+"""SQL over datasets and exports, by DuckDB on the user's own machine."""

@@ -1,0 +1,124 @@
+"""Exports, synchronously."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Unpack
+from uuid import UUID
+
+from crivo import export_flows as flows
+from crivo.downloads import Download
+from crivo.events import Watch
+from crivo.export_flows import OnProgress
+from crivo.export_folder import ExportFolder
+from crivo.export_models import BadRowInfo, Export, ExportFile, Manifest, QueuedExport
+from crivo.options import ExportFilter, ExportOptions
+from crivo.streams import OnBytes
+from crivo.sync.driver import Driver
+
+Id = UUID | str
+
+
+class Exports:
+    """A snapshot as Parquet files, deduplicated and partitioned.
+
+    `on_progress` is called with the export about once a second, and at its end.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        """Use the driver of a client."""
+        self._driver = driver
+        self._session = driver.session
+
+    def create(self, dataset: str, **options: Unpack[ExportOptions]) -> QueuedExport:
+        """Ask for an export of a dataset such as `events` or `events@4`; it is stored on return."""
+        return self._driver.do(flows.create(self._session, dataset, options=options))
+
+    def show(self, export: Id) -> Export:
+        """Show an export as it is."""
+        return self._driver.do(flows.show(self._session, export))
+
+    def wait(
+        self, export: Id, *, timeout: float | None = None, on_progress: OnProgress | None = None
+    ) -> Export:
+        """Wait until an export has finished. Raises NotFinished after `timeout` seconds."""
+        return self._driver.do(
+            flows.wait(self._session, export, timeout=timeout, on_progress=on_progress)
+        )
+
+    def list(self, *, page_size: int = 200, **filters: Unpack[ExportFilter]) -> Iterator[Export]:
+        """List exports, newest first; pages are requested as they are needed."""
+        return self._driver.pages(
+            lambda cursor: flows.exports_page(
+                self._session, cursor, size=page_size, filters=filters
+            )
+        )
+
+    def watch(self, export: Id) -> Iterator[Export]:
+        """Yield an export as its tasks end, at most once a second, until it has finished."""
+        path = flows.path_of(export, "events")
+        return self._driver.stream(Watch(path, Export, retry=self._session.retry))
+
+    def cancel(self, export: Id) -> Export:
+        """Cancel an export; nothing of it is published. Raises Conflict if it has finished."""
+        return self._driver.do(flows.cancel(self._session, export))
+
+    def files(self, export: Id, *, page_size: int = 200) -> Iterator[ExportFile]:
+        """List the files by path."""
+        return self._driver.pages(
+            lambda cursor: flows.files_page(self._session, export, cursor, size=page_size)
+        )
+
+    def file_chunks(self, export: Id, path: str) -> Iterator[bytes]:
+        """Read the exact bytes of a file in constant memory."""
+        address = flows.path_of_file(export, path)
+        return self._driver.stream(Download(address, retry=self._session.retry))
+
+    def download(
+        self, export: Id, folder: Path | str, *, on_progress: OnBytes | None = None
+    ) -> Manifest:
+        """Put the files into a folder, below `year=…/month=…`; return their manifest.
+
+        `_SUCCESS` is written last. Files that only earlier exports have put there are deleted, and
+        others are left alone. Called again after it was killed, it goes on where it stopped.
+        `on_progress` is called with the bytes that have arrived, and with all. Raises Conflict if
+        the export has not finished, NotFound if its files are elsewhere, ExportInProgress, OSError.
+        """
+        manifest = self.manifest(export)
+        target = ExportFolder(Path(folder), manifest)
+        with target.locked():
+            missing = target.missing()
+            done, total = 0, sum(each.bytes for each in missing)
+            for each in missing:
+                with target.staging(each) as file:
+                    for chunk in self.file_chunks(export, each.path):
+                        done += file.write(chunk)
+                        if on_progress is not None:
+                            on_progress(done, total)
+            target.publish()
+        return manifest
+
+    def errors(
+        self, export: Id, *, excerpt: bool = False, page_size: int = 200
+    ) -> Iterator[BadRowInfo]:
+        """List the rows that were not exported, with the beginnings of their lines."""
+        return self._driver.pages(
+            lambda cursor: flows.errors_page(
+                self._session, export, cursor, size=page_size, excerpt=excerpt
+            )
+        )
+
+    def ddl(
+        self, export: Id, dialect: str, *, name: str | None = None, location: str | None = None
+    ) -> str:
+        """Show the SQL that creates a table of the files, and adds its partitions.
+
+        `dialect` is athena, hive or duckdb, `name` is `table` or `database.table`, and `location`
+        the URL of the folder with the files, by default the destination.
+        """
+        return self._driver.do(
+            flows.ddl(self._session, export, dialect, name=name, location=location)
+        )
+
+    def manifest(self, export: Id) -> Manifest:
+        """Show all files of an export. Raises Conflict if it has not finished."""
+        return self._driver.do(flows.manifest(self._session, export))

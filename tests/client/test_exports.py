@@ -1,0 +1,92 @@
+"""A sample of events is sent, exported and queried, and is as its truth says."""
+
+import json
+from typing import Final
+from uuid import uuid4
+
+import pytest
+
+from crivo import AsyncCrivo, Crivo, ExportFailed
+from crivo.cli.exit_codes import ExitCode
+from crivo.export_flows import require_success
+from tests.support.crivo_command import CrivoCommand
+from tests.support.system import System
+
+BY_DAY_AND_TYPE: Final = (
+    *("--dedupe", "event_id", "--latest", "timestamp", "--partition", "day,domain,type"),
+    *("--column", "event_id", "--column", "timestamp:timestamp", "--column", "data:json"),
+)
+
+
+@pytest.fixture
+def events(crivo: CrivoCommand) -> str:
+    """A dataset with a sample."""
+    name = f"events-{uuid4().hex[:8]}"
+    crivo("sample", "events", "--count", "3000", "--days", "3", "--out", "sample")
+    assert crivo("send", "sample/events", name, "--key", "/event_id").code == 0
+    return name
+
+
+def test_an_export_has_the_rows_of_the_truth(crivo: CrivoCommand, events: str) -> None:
+    truth = json.loads((crivo.home / "sample" / "truth.json").read_text())
+
+    done = crivo("export", events, "--to", "out", *BY_DAY_AND_TYPE)
+
+    assert done.code == 0, done.err
+    rows = {line.split("\t")[0]: int(line.split("\t")[1]) for line in done.text.splitlines()}
+    assert rows == {
+        f"year={each['year']}/month={each['month']:02}/day={each['day']:02}"
+        f"/domain={each['domain']}/event_type={each['event_type']}": each["rows"]
+        for each in truth["partitions"]
+    }
+    assert "3,000 rows in, 150 duplicates dropped, 2,850 rows out" in done.err
+    assert (crivo.home / "out" / "_SUCCESS").exists()
+    export = crivo("exports", "list", "--dataset", events).text.split("\t")[0]
+    queried = crivo(
+        "query",
+        f'FROM "export/{export}" SELECT year, month, day, domain, event_type, count(*) AS rows, '
+        f"({truth['digest_in_duckdb']})::VARCHAR AS digest GROUP BY ALL ORDER BY ALL",
+        "--json",
+    )
+    found = [json.loads(line) for line in queried.text.splitlines()]
+    assert found == sorted(truth["partitions"], key=lambda each: list(each.values()))
+
+
+def test_an_export_is_found_cancelled_and_described(
+    crivo: CrivoCommand, client: Crivo, events: str
+) -> None:
+    export = crivo("export", events, "--to", "out", *BY_DAY_AND_TYPE, "--detach").text.strip()
+
+    assert crivo("exports", "download", export, "--to", "out").code == 0
+    assert client.exports.show(export).status == "succeeded"
+    assert [each.status for each in client.exports.watch(export)][-1] == "succeeded"
+    assert {each.path for each in client.exports.files(export)} == {
+        each.path for each in client.exports.manifest(export).files
+    }
+    table = crivo("exports", "ddl", export, "--dialect", "hive", "--location", "s3://b/e").text
+    assert "CREATE EXTERNAL TABLE" in table
+    assert "PARTITION" in table
+    assert crivo("exports", "cancel", export).code == ExitCode.REFUSED
+
+
+async def test_a_bad_row_fails_an_export_or_is_left_out(
+    crivo: CrivoCommand, client: Crivo, system: System
+) -> None:
+    name = f"bad-{uuid4().hex[:8]}"
+    lines = '{"id":1,"at":"2021-01-14T00:00:00Z"}\n{"id":2,"at":"x"}\n'
+    (crivo.home / "bad.jsonl").write_text(lines)
+    crivo("send", "bad.jsonl", name, "--key", "/id")
+    arguments = ("export", name, "--to", "out", "--latest", "at", "--partition", "day")
+
+    failed = crivo(*arguments)
+    left_out = crivo(*arguments, "--bad-rows", "dead-letter")
+
+    assert (failed.code, "bad.jsonl:2: bad_row: " in failed.err) == (ExitCode.FAILED, True)
+    assert left_out.text.split("\t")[:2] == ["year=2021/month=01/day=14", "1"]
+    [second, first] = client.exports.list(dataset=name)
+    with pytest.raises(ExportFailed):
+        require_success(first)
+    async with AsyncCrivo(system.url) as other:
+        [row] = [each async for each in other.exports.errors(second.id, excerpt=True)]
+    assert (row.path, row.line, row.error.pointer) == ("bad.jsonl", 2, "/at")
+    assert row.excerpt == '{"id":2,"at":"x"}'

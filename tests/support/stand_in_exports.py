@@ -1,0 +1,176 @@
+"""A stand-in for the service's exports, which have the files that a test says."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+from uuid import UUID, uuid4
+
+from msgspec import Raw, json
+
+from crivo.export_models import (
+    BadRowError,
+    BadRowInfo,
+    Export,
+    ExportColumnInfo,
+    ExportFile,
+    ExportPartition,
+    ExportProgress,
+    Manifest,
+    ManifestFile,
+    QueuedExport,
+)
+from crivo.run_models import SnapshotRef
+from tests.support.faulty_server import FaultyServer, Scripted, Seen
+
+RECORD: Final = (
+    b'{"event_id":"1","timestamp":"2021-01-14T00:00:00Z","domain":"a","event_type":"b","data":{}}'
+)
+_INPUT: Final = SnapshotRef(dataset="events", snapshot=4)
+_TYPES: Final = {"year": "int", "month": "int", "day": "int"}
+_NOW: Final = datetime(2021, 2, 1, tzinfo=UTC)
+
+
+class StandInExports(FaultyServer):
+    """Answers as the service does about exports that have succeeded; it can be made to fail."""
+
+    def __init__(self) -> None:
+        super().__init__(None, tls=None, discard_bodies=False, refuse_keys=False)
+        self.exports: dict[str, dict[str, bytes]] = {}
+        # The next exports that are asked for, and what was asked.
+        self.files: dict[str, bytes] = {}
+        self.asked: list[Any] = []
+
+    def add(self, files: dict[str, bytes]) -> str:
+        """Add an export, and return its id."""
+        export = str(uuid4())
+        self.exports[export] = files
+        return export
+
+    def downloads(self) -> list[str]:
+        """The paths of the files that were asked for, in their order."""
+        paths = [urlsplit(each.path).path.partition("/files/")[2] for each in self.seen]
+        return [unquote(each) for each in paths if each]
+
+    def forward(self, request: Seen) -> Scripted:
+        path = urlsplit(request.path).path
+        match [unquote(each) for each in path.strip("/").split("/")]:
+            case ["datasets", _, "records"]:
+                answer = Scripted(body=RECORD + b"\n")
+            case ["exports"] if request.method == "POST":
+                answer = self._create(request)
+            case ["exports"]:
+                answer = _page([self._export(each) for each in self.exports])
+            case ["exports", export] | ["exports", export, "cancel"]:
+                answer = _answer(self._export(export))
+            case ["exports", export, "manifest"]:
+                answer = _answer(self._manifest(export))
+            case ["exports", export, "files"]:
+                answer = _page([_file(export, *each) for each in self.exports[export].items()])
+            case ["exports", export, "files", *parts]:
+                answer = Scripted(body=self.exports[export]["/".join(parts)])
+            case ["exports", _, "errors"]:
+                error = BadRowError(kind="bad_timestamp", message="no time", pointer="/timestamp")
+                row = BadRowInfo(path="a.jsonl", line=7, error=error, excerpt='{"timestamp":1}')
+                answer = _page([row])
+            case ["exports", _, "ddl"]:
+                answer = Scripted(body=b"CREATE EXTERNAL TABLE events (x STRING);\n")
+            case _:
+                answer = Scripted(status=404)
+        return answer
+
+    def _create(self, request: Seen) -> Scripted:
+        self.asked.append(json.decode(request.body))
+        export = self.add(self.files)
+        queued = QueuedExport(id=UUID(export), status="queued", url=f"/exports/{export}")
+        return _answer(queued, status=202)
+
+    def _export(self, export: str) -> Export:
+        files = self.exports[export]
+        folders = sorted({each.rpartition("/")[0] for each in files})
+        return Export(
+            id=UUID(export),
+            status="succeeded",
+            input=_INPUT,
+            since=None,
+            request=Raw(b"{}"),
+            labels={},
+            created_at=_NOW,
+            started_at=_NOW,
+            finished_at=_NOW,
+            progress=ExportProgress(stage="publish", tasks=1, tasks_done=1, bytes=9, bytes_done=9),
+            rows_in=5,
+            duplicates=2,
+            rows_failed=1,
+            rows_out=2,
+            files=len(files),
+            bytes=sum(map(len, files.values())),
+            errors_url=f"/exports/{export}/errors",
+            files_url=f"/exports/{export}/files",
+            columns=[ExportColumnInfo(name="event_id", type="string", source="inferred")],
+            partitions=[ExportPartition(path=each, rows=1, files=1, bytes=3) for each in folders],
+        )
+
+    def _manifest(self, export: str) -> Manifest:
+        first = min(self.exports[export], default="").split("/")[:-1]
+        levels = [each.partition("=")[0] for each in first]
+        return Manifest(
+            export=UUID(export),
+            format="parquet",
+            input=_INPUT,
+            input_sha256="0" * 64,
+            output_sha256="0" * 64,
+            rows_in=5,
+            duplicates=2,
+            rows_failed=1,
+            rows_out=2,
+            columns=[
+                ExportColumnInfo(name=level, type=_TYPES.get(level, "string"), source="partition")
+                for level in levels
+            ],
+            partition_by=levels,
+            files=[
+                ManifestFile(path=path, rows=1, bytes=len(content), sha256=_sha256(content))
+                for path, content in self.exports[export].items()
+            ],
+        )
+
+
+@contextmanager
+def stand_in_exports() -> Iterator[StandInExports]:
+    """Run a stand-in."""
+    server = StandInExports()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _file(export: str, path: str, content: bytes) -> ExportFile:
+    return ExportFile(
+        path=path,
+        partition=path.rpartition("/")[0],
+        rows=1,
+        bytes=len(content),
+        sha256=_sha256(content),
+        url=f"/exports/{export}/files/{path}",
+    )
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _page(items: list[Any]) -> Scripted:
+    return _answer({"items": items, "next_cursor": None})
+
+
+def _answer(document: object, *, status: int = 200) -> Scripted:
+    return Scripted(
+        status=status,
+        headers={"Content-Type": "application/json"},
+        body=json.encode(document),
+    )
