@@ -45,6 +45,10 @@ class DatasetSettings(CallbackSettings, frozen=True, kw_only=True, forbid_unknow
         int,
         Meta(description="runs of a tenant that have not ended; 429 above; 0: no limit", ge=0),
     ] = 100
+    max_active_exports: Annotated[
+        int,
+        Meta(description="exports of a tenant that have not ended; 429 above; 0: no limit", ge=0),
+    ] = 20
     upload_hours: Annotated[
         int,
         Meta(

@@ -44,6 +44,8 @@ MAX_CLOSURE_DOCUMENTS: Final = 100
 MAX_SMALL_BODY_BYTES: Final = 64 * KIB
 # One that also holds params and labels.
 MAX_RUN_BODY_BYTES: Final = 256 * KIB
+# A thousand columns with names and pointers.
+MAX_EXPORT_BODY_BYTES: Final = 1 * MIB
 
 MAX_LABELS: Final = 16
 # 16 of the longest labels have about 4,200 characters; JSON can need twelve bytes for each.
@@ -86,6 +88,15 @@ MAX_COMMIT_BYTES: Final = 8 * MIB
 MAX_RECORDS: Final = 1_000
 # Of each tenant, at one API process: each holds a record of up to `MAX_LINE_BYTES`.
 MAX_RECORD_STREAMS: Final = 8
+
+# Raw bytes of an export that one task takes; more are read by several, of so many each.
+MAX_WHOLE_EXPORT_BYTES: Final = 8 * GIB
+EXPORT_TASK_BYTES: Final = 256 * MIB
+# Raw bytes whose rows one task compares by key, and the most tasks that do.
+EXPORT_BUCKET_BYTES: Final = 1 * GIB
+MAX_EXPORT_BUCKETS: Final = 256
+# Partitions that an export lists; its files are listed in pages.
+MAX_LISTED_PARTITIONS: Final = 1_000
 
 # A worker counts as gone when its last heartbeat is older: several may come late.
 WORKER_TIMEOUT_SECONDS: Final = 15.0

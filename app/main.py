@@ -42,6 +42,8 @@ from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
 from app.executions.queue_limit import QueueLimit
 from app.executions.waiting.waiters import WaiterRegistry, open_waiter_registry
+from app.exports.api import router as exports
+from app.exports.store import select_states as select_export_states
 from app.fair_queue import FairQueue
 from app.http.asgi import App
 from app.http.authorization import authorize, caller_of, require_declared_needs
@@ -136,6 +138,7 @@ def create_app(settings: Settings) -> Litestar:
             waiters.watch(select_batch_states)
             waiters.watch(select_comparison_states)
             waiters.watch(select_run_states)
+            waiters.watch(select_export_states)
             app.state.queue_limit = QueueLimit(limit=settings.max_queued)
             app.state.uploads = InFlightLimiter(max_per_tenant=MAX_UPLOADS_OF_TENANT)
             app.state.part_turns = TenantTurns(max_per_tenant=MAX_PARTS_AT_ONCE)
@@ -160,6 +163,7 @@ def create_app(settings: Settings) -> Litestar:
             comparisons,
             batches,
             runs,
+            exports,
             dead_letters,
             redrives,
             callbacks,

@@ -148,6 +148,12 @@ RUN_ROWS: Final = Counter(
     ("result",),
     registry=REGISTRY,
 )
+EXPORTS: Final = Counter(
+    "crivo_exports",
+    "Exports, by event: accepted, succeeded, failed, cancelled",
+    ("event",),
+    registry=REGISTRY,
+)
 ENGINE_SLOTS: Final = Gauge(
     "crivo_engine_slots",
     "Parts of runs that the engine can run at once beside this worker's slots",
@@ -219,6 +225,7 @@ for _status in ("queued", "failed"):
     LEASES_EXPIRED.labels(_status)
 for _event in ("accepted", "succeeded", "failed", "cancelled"):
     RUNS.labels(_event)
+    EXPORTS.labels(_event)
 for _result in ("in", "out", "failed"):
     RUN_ROWS.labels(_result)
 for _event in ("accepted", "cancelled"):
@@ -287,6 +294,11 @@ def count_run_rows(*, rows_in: int, rows_out: int, rows_failed: int) -> None:
     """Count the rows of a run that has ended."""
     for result, rows in (("in", rows_in), ("out", rows_out), ("failed", rows_failed)):
         RUN_ROWS.labels(result).inc(rows)
+
+
+def count_export(event: str) -> None:
+    """Count an export that was `accepted`, or how it has ended."""
+    EXPORTS.labels(event).inc()
 
 
 def count_batch(event: str, *, items: int) -> None:

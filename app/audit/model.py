@@ -44,6 +44,7 @@ class Action(StrEnum):
     EXECUTION_REPLAYED = "execution.replayed"
     RUN_CANCELLED = "run.cancelled"
     RUN_REPLAYED = "run.replayed"
+    EXPORT_CANCELLED = "export.cancelled"
     REDRIVE_CREATED = "redrive.created"
     REDRIVE_CANCELLED = "redrive.cancelled"
     PIPE_CREATED = "pipe.created"

@@ -17,8 +17,9 @@ from app.callbacks.model import (
     Secret,
     parse_id,
 )
-from app.callbacks.subjects import BATCH, EXECUTION, RUN
+from app.callbacks.subjects import BATCH, EXECUTION, EXPORT, RUN
 from app.executions.refs import parse_execution_id
+from app.exports.refs import parse_export_id
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.idempotency import idempotency_key_of, replayed
@@ -135,6 +136,41 @@ async def resend_run_callback(
         return await service.resend(conn, caller, RUN, parse_run_id(run), parse_id(callback))
 
 
+@get(
+    "/exports/{export:str}/callbacks",
+    operation_class=reference.LIST_EXPORT_CALLBACKS,
+    **needs(Scope.READ),
+)
+async def list_export_callbacks(export: str, resources: Resources, tenant: UUID) -> Page[Callback]:
+    """List the callbacks of an export.
+
+    Empty until the export ends, and without a `callback_url`; as `GET
+    /executions/{execution}/callbacks` otherwise.
+    """
+    async with resources.pool.acquire() as conn:
+        callbacks = await service.list_callbacks(conn, tenant, EXPORT, parse_export_id(export))
+    return Page(items=callbacks, next_cursor=None)
+
+
+@post(
+    "/exports/{export:str}/callbacks/{callback:str}/resend",
+    status_code=202,
+    operation_class=reference.RESEND_EXPORT_CALLBACK,
+    **needs(Scope.WRITE_EXECUTIONS),
+)
+async def resend_export_callback(
+    export: str, callback: str, resources: Resources, caller: Caller
+) -> Callback:
+    """Send a callback of an export again.
+
+    As `POST /executions/{execution}/callbacks/{callback}/resend` does for an execution.
+    """
+    async with resources.pool.acquire() as conn:
+        return await service.resend(
+            conn, caller, EXPORT, parse_export_id(export), parse_id(callback)
+        )
+
+
 @post(
     "/callbacks/secrets",
     operation_class=reference.CREATE_SECRET,
@@ -220,6 +256,8 @@ router = Router(
         resend_batch_callback,
         list_run_callbacks,
         resend_run_callback,
+        list_export_callbacks,
+        resend_export_callback,
         create_callback_secret,
         list_callback_secrets,
         list_disabled_urls,

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from app.batches.model import BatchStatus, ItemCounts
 from app.executions.model import Receipt, Status
+from app.exports.model import ExportProgress, ExportReceipt, ExportStatus
 from app.runs.model import RunProgress, RunReceipt, RunStatus, SnapshotRef
 
 # As many as sign at once: one more ends the oldest.
@@ -88,6 +89,23 @@ class EndedRun(Struct, frozen=True, kw_only=True):
     published: SnapshotRef | None
     progress: RunProgress
     receipt: RunReceipt
+
+
+class EndedExport(Struct, frozen=True, kw_only=True):
+    """The data of an export's callback; `GET {url}/manifest` lists its files."""
+
+    id: UUID
+    status: ExportStatus
+    url: str
+    input: SnapshotRef
+    progress: ExportProgress
+    rows_in: int
+    duplicates: int
+    rows_failed: int
+    rows_out: int | None
+    files: int | None
+    bytes: int | None
+    receipt: ExportReceipt
 
 
 class Message(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from app.callbacks.problems import (
     SecretReplaced,
 )
 from app.executions.problems import ExecutionNotFound
+from app.exports.problems import ExportNotFound
 from app.http.openapi import ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.http.undeclared import not_evaluated
@@ -24,6 +25,7 @@ _PARAMETERS: Final = {
     "execution": "id of the execution",
     "batch": "id of the batch",
     "run": "id of the run",
+    "export": "id of the export",
     "callback": "id of the callback",
     "disabled": "id of the disabled URL",
 }
@@ -32,6 +34,9 @@ _NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 _NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
 _NO_BATCH: Final = BatchNotFound("no batch 01a1fbeb-e362-742d-9594-29c5a8afd450")
 _NO_RUN: Final = RunNotFound("no run 01a1fbeb-e362-742d-9594-29c5a8afd450; GET /runs lists them")
+_NO_EXPORT: Final = ExportNotFound(
+    "no export 01a1fbeb-e362-742d-9594-29c5a8afd450; GET /exports lists them"
+)
 _NO_CALLBACK: Final = CallbackNotFound(
     "GET /executions/01a1fbeb-e362-742d-9594-29c5a8afd450/callbacks lists them"
 )
@@ -87,6 +92,26 @@ RESEND_RUN_CALLBACK: Final = documented(
     responses={202: ResponseSpec(description="The callback, pending", shape=Callback)},
     problems=(
         _NO_RUN,
+        _NO_CALLBACK,
+        CallbackUrlDisabled("the URL has answered 410"),
+        not_evaluated("If-Match"),
+        _NO_DATABASE,
+    ),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+LIST_EXPORT_CALLBACKS: Final = documented(
+    responses={200: ResponseSpec(description="All of its callbacks", shape=Page[Callback])},
+    problems=(_NO_EXPORT, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+RESEND_EXPORT_CALLBACK: Final = documented(
+    responses={202: ResponseSpec(description="The callback, pending", shape=Callback)},
+    problems=(
+        _NO_EXPORT,
         _NO_CALLBACK,
         CallbackUrlDisabled("the URL has answered 410"),
         not_evaluated("If-Match"),

@@ -13,10 +13,12 @@ from msgspec import Struct
 
 from app.batches.problems import BatchNotFound
 from app.batches.store import select_batch
-from app.callbacks.model import EndedBatch, EndedExecution, EndedRun, Message
+from app.callbacks.model import EndedBatch, EndedExecution, EndedExport, EndedRun, Message
 from app.db import Connection
 from app.executions.problems import ExecutionNotFound
 from app.executions.store import select_execution, select_status
+from app.exports.problems import export_not_found
+from app.exports.store import select_export, select_status as select_export_status
 from app.runs.problems import run_not_found
 from app.runs.store import select_run, select_status as select_run_status
 
@@ -124,5 +126,41 @@ async def _message_of_run(conn: Connection, tenant: UUID, run_id: UUID) -> Messa
 
 RUN: Final = Subject(name="run", path="/runs", require=_require_run, read_message=_message_of_run)
 
+
+async def _require_export(conn: Connection, tenant: UUID, export_id: UUID) -> None:
+    if await select_export_status(conn, tenant, export_id) is None:
+        raise export_not_found(export_id)
+
+
+async def _message_of_export(conn: Connection, tenant: UUID, export_id: UUID) -> Message | None:
+    export = await select_export(conn, tenant, export_id)
+    if export is None:
+        return None
+    assert export.finished_at is not None  # noqa: S101 - it has ended
+    assert not isinstance(export.receipt, msgspec.UnsetType)  # noqa: S101 - the same
+    return Message(
+        type=f"export.{export.status}",
+        timestamp=export.finished_at,
+        data=EndedExport(
+            id=export.id,
+            status=export.status,
+            url=f"/exports/{export.id}",
+            input=export.input,
+            progress=export.progress,
+            rows_in=export.rows_in,
+            duplicates=export.duplicates,
+            rows_failed=export.rows_failed,
+            rows_out=export.rows_out,
+            files=export.files,
+            bytes=export.bytes,
+            receipt=export.receipt,
+        ),
+    )
+
+
+EXPORT: Final = Subject(
+    name="export", path="/exports", require=_require_export, read_message=_message_of_export
+)
+
 # A process claims the callbacks of these; others are left to processes that know more.
-SUBJECTS: Final[dict[str, Subject]] = {each.name: each for each in (EXECUTION, BATCH, RUN)}
+SUBJECTS: Final[dict[str, Subject]] = {each.name: each for each in (EXECUTION, BATCH, RUN, EXPORT)}

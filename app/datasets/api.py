@@ -74,8 +74,8 @@ async def show_dataset(dataset: str, resources: Resources, tenant: UUID) -> Data
 async def delete_dataset(dataset: str, resources: Resources, caller: Caller) -> None:
     """Delete a dataset.
 
-    Deletes its snapshots, files and open uploads for good; its name is free again. Runs that read
-    it fail.
+    Deletes its snapshots, files and open uploads for good; its name is free again. Runs
+    and exports that read it fail.
     """
     await service.delete(resources, caller, parse_name(dataset))
 
@@ -124,7 +124,8 @@ async def delete_snapshot(dataset: str, number: str, resources: Resources, calle
     """Delete a snapshot.
 
     Files that no other snapshot has are deleted for good. The newest snapshot stays: publish
-    another one first, or delete the dataset. So does one that a run reads, until it has ended.
+    another one first, or delete the dataset. So does one that a run or an export reads, until that
+    has ended.
     """
     await service.delete_snapshot(resources, caller, parse_snapshot(dataset, number))
 

@@ -86,10 +86,14 @@ async def lock_for_deletion(conn: Connection, tenant: UUID, name: str) -> UUID |
     return dataset_id
 
 
-# Runs are accepted while they share a lock on the dataset, which a deletion excludes.
+# Runs and exports are accepted while they share a lock on the dataset, which a deletion excludes.
 SELECT_READER = """
-SELECT id
+SELECT id, 'run' AS kind
 FROM runs
+WHERE tenant_id = $1 AND dataset_id = $2 AND snapshot = $3 AND finished_at IS NULL
+UNION ALL
+SELECT id, 'export'
+FROM exports
 WHERE tenant_id = $1 AND dataset_id = $2 AND snapshot = $3 AND finished_at IS NULL
 LIMIT 1
 """
@@ -97,10 +101,10 @@ LIMIT 1
 
 async def find_reader(
     conn: Connection, tenant: UUID, dataset_id: UUID, snapshot: int
-) -> UUID | None:
-    """Find a run that has not ended and reads a snapshot of a locked dataset."""
-    run_id: UUID | None = await conn.fetchval(SELECT_READER, tenant, dataset_id, snapshot)
-    return run_id
+) -> tuple[str, UUID] | None:
+    """Find a `run` or an `export` that has not ended and reads a snapshot of a locked dataset."""
+    row = await conn.fetchrow(SELECT_READER, tenant, dataset_id, snapshot)
+    return None if row is None else (row["kind"], row["id"])
 
 
 DELETE_DATASET = """

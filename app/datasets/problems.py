@@ -73,6 +73,20 @@ class ReadByRun(Problem):
         super().__init__(f"{detail}; POST /runs/{run}/cancel ends it", members={"run": str(run)})
 
 
+class ReadByExport(Problem):
+    """An export that has not ended reads the snapshot, which stays as long."""
+
+    status = 409
+    code = "read-by-export"
+    title = "An export reads the snapshot"
+
+    def __init__(self, detail: str, *, export: UUID) -> None:
+        """Name the export, which can be cancelled."""
+        super().__init__(
+            f"{detail}; POST /exports/{export}/cancel ends it", members={"export": str(export)}
+        )
+
+
 class UploadCommitted(Problem):
     """The upload is committed, and takes no more parts."""
 

@@ -18,6 +18,7 @@ from app.datasets.problems import (
     LongLineTooSlow,
     NewestSnapshot,
     PartOverLimit,
+    ReadByExport,
     ReadByRun,
     SnapshotNotFound,
     UncheckedPart,
@@ -196,6 +197,10 @@ DELETE_SNAPSHOT: Final = documented(
         ReadByRun(
             "a run reads snapshot 6 of 'scores'",
             run=UUID("01900000-0000-7000-8000-000000000001"),
+        ),
+        ReadByExport(
+            "an export reads snapshot 6 of 'scores'",
+            export=UUID("01900000-0000-7000-8000-000000000002"),
         ),
         NO_DATABASE,
     ),

@@ -76,13 +76,17 @@ _DUE_DATASETS = """
 SELECT d.id, d.tenant_id, due.number AS last_due
 FROM datasets AS d
 CROSS JOIN LATERAL (
-    -- Snapshots that a run reads stay, and those after them.
+    -- Snapshots that a run or an export reads stay, and those after them.
     SELECT least(
                coalesce(max(number), 0),
                (SELECT min(r.snapshot) - 1
                 FROM runs AS r
                 WHERE r.tenant_id = d.tenant_id AND r.dataset_id = d.id
-                  AND r.finished_at IS NULL)
+                  AND r.finished_at IS NULL),
+               (SELECT min(e.snapshot) - 1
+                FROM exports AS e
+                WHERE e.tenant_id = d.tenant_id AND e.dataset_id = d.id
+                  AND e.finished_at IS NULL)
            ) AS number
     FROM (
         (SELECT s.number

@@ -16,6 +16,7 @@ from app.datasets.parts import Format, parse_pointer
 from app.datasets.problems import (
     DatasetDiffers,
     NewestSnapshot,
+    ReadByExport,
     ReadByRun,
     dataset_not_found,
     snapshot_not_found,
@@ -128,7 +129,7 @@ async def list_datasets(
 
 
 async def delete(resources: Resources, caller: Caller, name: str) -> None:
-    """Delete a dataset with its snapshots, files and uploads; runs that read it fail.
+    """Delete a dataset with its snapshots, files and uploads; runs and exports of it fail.
 
     Raises DatasetNotFound.
     """
@@ -151,7 +152,7 @@ async def show_snapshot(resources: Resources, tenant: UUID, ref: DatasetRef) -> 
 async def delete_snapshot(resources: Resources, caller: Caller, ref: DatasetRef) -> None:
     """Delete a snapshot, and the files that no other one has.
 
-    Raises DatasetNotFound, SnapshotNotFound, NewestSnapshot, ReadByRun.
+    Raises DatasetNotFound, SnapshotNotFound, NewestSnapshot, ReadByRun, ReadByExport.
     """
     async with resources.pool.acquire() as conn, conn.transaction():
         dataset = await store.lock_dataset(conn, caller.tenant, ref.name)
@@ -164,9 +165,9 @@ async def delete_snapshot(resources: Resources, caller: Caller, ref: DatasetRef)
                 f"snapshot {number} is the newest of {ref.name!r}; publish another one first, or "
                 f"DELETE /datasets/{ref.name}"
             )
-        run = await deletion_store.find_reader(conn, caller.tenant, dataset.id, number)
-        if run is not None:
-            raise ReadByRun(f"a run reads snapshot {number} of {ref.name!r}", run=run)
+        reader = await deletion_store.find_reader(conn, caller.tenant, dataset.id, number)
+        if reader is not None:
+            raise _read_by(*reader, what=f"snapshot {number} of {ref.name!r}")
         deleted = await retention.delete_snapshots(
             conn, caller.tenant, dataset.id, first=number, last=number
         )
@@ -175,6 +176,12 @@ async def delete_snapshot(resources: Resources, caller: Caller, ref: DatasetRef)
         await log_action(conn, caller, Action.SNAPSHOT_DELETED, target, details=details)
         await reauthorize_before_commit(caller)
     await delete_blobs(resources.blobs, deleted.blob_keys)
+
+
+def _read_by(kind: str, reader: UUID, *, what: str) -> Problem:
+    if kind == "run":
+        return ReadByRun(f"a run reads {what}", run=reader)
+    return ReadByExport(f"an export reads {what}", export=reader)
 
 
 async def list_snapshots(

@@ -32,6 +32,7 @@ class Index(Struct, frozen=True, kw_only=True):
     batches: str = "/batches"
     datasets: str = "/datasets"
     runs: str = "/runs"
+    exports: str = "/exports"
     pipes: str = "/pipes"
     dead_letters: str = "/dead-letters"
     redrives: str = "/redrives"

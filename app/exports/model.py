@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from app.executions.callback_urls import CallbackUrl
 from app.executions.model import Labels
 from app.exports.plan.model import OnBadRow
+from app.limits import MAX_LISTED_PARTITIONS
 from app.runs.model import SnapshotRef
 
 MAX_BAD_ROWS: Final = 100_000
@@ -37,6 +38,7 @@ class ExportStatus(StrEnum):
 class ExportStage(StrEnum):
     """What the tasks do that are run now."""
 
+    SCRIPT = "script"
     WHOLE = "whole"
     MAP = "map"
     BUCKET = "bucket"
@@ -73,8 +75,9 @@ class Deduplicate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class ColumnChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A column by name, and its type: that of the schema or inferred, if it is omitted.
 
-    `type` is one of `boolean`, `bigint`, `double`, `decimal(p,s)`, `date`, `timestamp`, `string`
-    and `json`, which is the value's JSON as text.
+    `type` is one of `boolean`, `bigint`, `double`, `decimal(p,s)`, `date`, `timestamp`, `string`,
+    `json`, which is the value's JSON as text, and `struct`, which is the structure that the schema
+    has there.
     """
 
     pointer: Pointer
@@ -82,6 +85,7 @@ class ColumnChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 Columns = Annotated[dict[ColumnName, Pointer | ColumnChoice], Meta(max_length=1_000)]
+Level = Annotated[dict[ColumnName, Pointer], Meta(max_length=1)]
 
 
 class CreateExport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,10 +103,8 @@ class CreateExport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     dataset: Reference
     format: Literal["parquet"] = "parquet"
     deduplicate: Deduplicate | None = None
-    partition_by: Annotated[list[dict[ColumnName, Pointer] | Pointer], Meta(max_length=8)] = []
-    columns: Annotated[dict[ColumnName, Pointer | ColumnChoice], Meta(max_length=1_000)] | None = (
-        None
-    )
+    partition_by: Annotated[list[Level | Pointer], Meta(max_length=8)] = []
+    columns: Columns | None = None
     to: Annotated[str, Meta(max_length=1_000)] | None = None
     since: Annotated[int, Meta(ge=1)] | None = None
     script: Reference | None = None
@@ -110,6 +112,37 @@ class CreateExport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_bad_rows: Annotated[int, Meta(ge=0, le=MAX_BAD_ROWS)] = 1_000
     labels: Labels = {}
     callback_url: CallbackUrl | None = None
+
+
+class ExportError(Struct, frozen=True, kw_only=True):
+    """Why an export has failed: `path`, `line` and `pointer` are of the bad row that ended it."""
+
+    kind: ExportErrorKind
+    message: str
+    path: str | UnsetType = UNSET
+    line: int | UnsetType = UNSET
+    pointer: str | UnsetType = UNSET
+    max_bad_rows: int | UnsetType = UNSET
+
+
+class BadRowError(Struct, frozen=True, kw_only=True):
+    """Why a row was not exported; `pointer` names the member, or is empty for the whole row."""
+
+    kind: str
+    message: str
+    pointer: str
+
+
+# As they are stored.
+WrittenExportError = Annotated[
+    Raw, Meta(extra_json_schema={"$ref": f"#/components/schemas/{ExportError.__name__}"})
+]
+WrittenBadRowError = Annotated[
+    Raw, Meta(extra_json_schema={"$ref": f"#/components/schemas/{BadRowError.__name__}"})
+]
+WrittenRequest = Annotated[
+    Raw, Meta(extra_json_schema={"$ref": f"#/components/schemas/{CreateExport.__name__}"})
+]
 
 
 class ExportProgress(Struct, frozen=True, kw_only=True):
@@ -183,15 +216,17 @@ class ExportState(Struct, frozen=True, kw_only=True):
 class Export(Struct, frozen=True, kw_only=True):
     """An export of a snapshot as Parquet files.
 
-    `files`, `bytes` and `rows_out` are those of the export as published, files kept of the export
-    that it continues included. `rows_failed` are bad rows. `files_url` lists the files.
+    `request` is what was asked for. `files`, `bytes` and `rows_out` are those of the export as
+    published, files kept of the export that it continues included. `rows_failed` are bad rows.
+    `files_url` lists the files. Only a single export, not one of a list or an event, has
+    `callback_url`, and at its end `partitions`, if they are no more than 1,000, and the `receipt`.
     """
 
     id: UUID
     status: ExportStatus
     input: SnapshotRef
     since: int | None
-    request: Raw
+    request: WrittenRequest
     labels: dict[str, str]
     created_at: datetime
     started_at: datetime | None
@@ -206,14 +241,30 @@ class Export(Struct, frozen=True, kw_only=True):
     errors_url: str
     files_url: str
     columns: Sequence[ExportColumnInfo] | UnsetType = UNSET
-    partitions: Sequence[ExportPartition] | UnsetType = UNSET
-    error: Raw | UnsetType = UNSET
+    partitions: (
+        Annotated[Sequence[ExportPartition], Meta(max_length=MAX_LISTED_PARTITIONS)] | UnsetType
+    ) = UNSET
+    error: WrittenExportError | UnsetType = UNSET
     callback_url: str | UnsetType = UNSET
     receipt: ExportReceipt | UnsetType = UNSET
 
 
+class ExportFilter(Struct, frozen=True, kw_only=True):
+    """The filter of a list of exports; None matches all."""
+
+    dataset: str | None = None
+    snapshot: int | None = None
+    status: ExportStatus | None = None
+    labels: dict[str, str] = {}
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+
 class ExportFile(Struct, frozen=True, kw_only=True):
-    """A published file: its path below the destination, and the URL that it is downloaded from."""
+    """A published file: its path below the destination, and where it is downloaded.
+
+    `url` is null where its bytes are only at the destination.
+    """
 
     path: str
     partition: str
@@ -224,9 +275,43 @@ class ExportFile(Struct, frozen=True, kw_only=True):
 
 
 class BadRowInfo(Struct, frozen=True, kw_only=True):
-    """A row that was not exported."""
+    """A row that was not exported, by file and line of the dataset.
+
+    `excerpt`, on request, is its beginning, 1 KiB at most, where bytes that are not UTF-8 are
+    U+FFFD.
+    """
 
     path: str
     line: int
-    error: Raw
+    error: WrittenBadRowError
     excerpt: str | UnsetType = UNSET
+
+
+class ManifestFile(Struct, frozen=True, kw_only=True):
+    """A file of a manifest; `path` is below the destination."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """All files of an export, and what they were made of.
+
+    At a destination it is `_crivo/<export>.json`. Times are in UTC. `partition_by` are the names
+    of the folders' levels, in their order.
+    """
+
+    export: UUID
+    format: Literal["parquet"]
+    input: SnapshotRef
+    input_sha256: str
+    output_sha256: str | None
+    rows_in: int
+    duplicates: int
+    rows_failed: int
+    rows_out: int
+    columns: Sequence[ExportColumnInfo]
+    partition_by: Sequence[str]
+    files: Sequence[ManifestFile]

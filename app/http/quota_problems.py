@@ -69,6 +69,7 @@ _POLICIES: Final[Mapping[Quota, _Policy]] = {
         f"that get no parts, or {_ASK}",
     ),
     Quota.ACTIVE_RUNS: _Policy(unit="runs that have not ended"),
+    Quota.ACTIVE_EXPORTS: _Policy(unit="exports that have not ended"),
     Quota.PIPES: _Policy(unit="pipes", remedy=f"delete one with DELETE /pipes/{{pipe}}, or {_ASK}"),
 }
 

@@ -8,7 +8,7 @@ from app.quotas.model import Quota
 
 # Receivers that fail are asked again after minutes and hours.
 _CALLBACKS_SECONDS: Final = 60
-# Runs take seconds to hours.
+# Runs and exports take seconds to hours.
 _RUNS_SECONDS: Final = 10
 
 
@@ -49,7 +49,7 @@ def _retry_after_seconds(quota: Quota) -> int | None:
             return 1
         case Quota.PENDING_CALLBACKS:
             return _CALLBACKS_SECONDS
-        case Quota.ACTIVE_RUNS:
+        case Quota.ACTIVE_RUNS | Quota.ACTIVE_EXPORTS:
             return _RUNS_SECONDS
         case Quota.BYTES_PER_DAY:
             return _seconds_until_midnight()

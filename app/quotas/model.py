@@ -27,6 +27,7 @@ class Quota(StrEnum):
     DATASETS = "datasets"
     OPEN_UPLOADS = "open-uploads"
     ACTIVE_RUNS = "active-runs"
+    ACTIVE_EXPORTS = "active-exports"
     PIPES = "pipes"
 
 

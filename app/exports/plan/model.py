@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from app.schemas.ddl.types import Type
+from app.schemas.ddl.types import Kind, Scalar, Type
+
+# A column of values as JSON text, strings in quotes. Of `Scalar(Kind.STRING)` they have none.
+JSON_TEXT: Final = Scalar(Kind.STRING, note="JSON as text")
 
 
 class Grain(StrEnum):
@@ -37,12 +40,14 @@ class PartitionColumn(Struct, frozen=True, kw_only=True):
 class ExportColumn(Struct, frozen=True, kw_only=True):
     """A column of the files: the value at a JSON pointer, with its type.
 
-    `type` None: inferred from the rows, and stated in the report.
+    `type` None: inferred from the rows, and stated in the report. `source` is where the type is
+    from, as of Column.
     """
 
     name: str
     pointer: str
     type: Type | None = None
+    source: str = "inferred"
 
 
 class Plan(Struct, frozen=True, kw_only=True):

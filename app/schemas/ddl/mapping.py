@@ -32,18 +32,22 @@ _UNWRITABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, halves of characters, and what ends lines and paragraphs."""
 
 
-def columns(document: SchemaDocument, *, binary: bool) -> tuple[Field, ...]:
+def columns(
+    document: SchemaDocument, *, binary: bool, untyped: Type | None = None
+) -> tuple[Field, ...]:
     """Return the columns of a table of documents: one for each registered field.
 
-    ``binary``: what JSON holds in base64 is bytes in the files.
+    ``binary``: what JSON holds in base64 is bytes in the files. ``untyped``: the type of columns
+    that have none.
 
     Raises:
-        NoType: the schema describes no object, or a part of it has no type.
+        NoType: the schema describes no object, or, without ``untyped``, a part of it has no type.
     """
     # Which fields are refused does not matter here: those that are registered become columns.
     open_document = replace(document, strict=frozenset())
     try:
-        mapper = _Mapper(NormalForm(Library(open_document), _budget()), binary=binary)
+        form = NormalForm(Library(open_document), _budget())
+        mapper = _Mapper(form, binary=binary, untyped=untyped)
         return mapper.columns()
     except (Undecidable, SchemaProblem) as problem:
         raise NoType(problem.pointer, problem.message) from problem
@@ -56,9 +60,10 @@ def _budget() -> Budget:
 
 
 class _Mapper:
-    def __init__(self, form: NormalForm, *, binary: bool) -> None:
+    def __init__(self, form: NormalForm, *, binary: bool, untyped: Type | None) -> None:
         self._form = form
         self._binary = binary
+        self._untyped = untyped
         self._inside: list[Shape] = []
         self._left = MAX_TYPES
 
@@ -170,10 +175,21 @@ class _Mapper:
         pointer = self._pointer(shape, clause.at("object"))
         if not 0 < len(name) <= MAX_NAME or any(category(c) in _UNWRITABLE for c in name):
             raise NoType(pointer, f"a name needs 1 to {MAX_NAME} characters, no control characters")
+        depth = len(self._inside)
+        try:
+            found, nullable = self._member(shape, pointer)
+        except NoType:
+            if self._untyped is None or depth > 1:
+                raise
+            del self._inside[depth:]
+            found, nullable = self._untyped, True
+        return Field(name, found, pointer, nullable or name not in clause.required)
+
+    def _member(self, shape: Shape, pointer: str) -> tuple[Type, bool]:
         found, nullable = self._of(shape, pointer)
         if found is None:
             raise NoType(pointer, "is always null")
-        return Field(name, found, pointer, nullable or name not in clause.required)
+        return found, nullable
 
 
 def _meant(clauses: list[Clause]) -> list[Clause]:

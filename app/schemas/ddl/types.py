@@ -41,7 +41,7 @@ class Kind(StrEnum):
     UUID = "uuid"
 
 
-class Scalar(Struct, frozen=True):
+class Scalar(Struct, frozen=True, tag="scalar"):
     """A type without inner types."""
 
     kind: Kind
@@ -51,14 +51,14 @@ class Scalar(Struct, frozen=True):
     """What a column of this type does not keep."""
 
 
-class ListOf(Struct, frozen=True):
+class ListOf(Struct, frozen=True, tag="list"):
     """An array."""
 
     item: "Type"
     note: str = ""
 
 
-class MapOf(Struct, frozen=True):
+class MapOf(Struct, frozen=True, tag="map"):
     """An object whose names are data."""
 
     value: "Type"
@@ -76,7 +76,7 @@ class Field(Struct, frozen=True):
     """Whether it may be null or missing."""
 
 
-class StructOf(Struct, frozen=True):
+class StructOf(Struct, frozen=True, tag="struct"):
     """An object with members that are known."""
 
     fields: tuple[Field, ...]

@@ -1,0 +1,198 @@
+"""Store an export with its first tasks, and find the export that it continues."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from app.datasets.quota_store import LOCK_ADDITIONS
+from app.db import Connection, from_row, optional_from_row
+from app.exports.model import ExportStage
+from app.exports.parts import ReadParts
+from app.limits import EXPORT_TASK_BYTES
+from app.quotas.errors import QuotaExceeded
+from app.quotas.model import Quota
+from app.sql_parameters import in_order
+
+# A fraction of a task, so that tasks are about equal.
+_READ_BYTES: Final = EXPORT_TASK_BYTES // 8
+
+
+class NewExport(Struct, frozen=True, kw_only=True):
+    """An export to be stored; `request` and `plan` are JSON, `raw_bytes` those of its tasks."""
+
+    id: UUID
+    dataset_id: UUID
+    dataset: str
+    snapshot: int
+    since: int | None
+    base_id: UUID | None
+    request: bytes
+    plan: bytes
+    plan_sha256: bytes
+    destination: str | None
+    labels: dict[str, str]
+    callback_url: str | None
+    request_id: str | None
+    traceparent: str | None
+    input_sha256: bytes
+    stage: ExportStage
+    raw_bytes: int
+
+
+class NewTask(Struct, frozen=True, kw_only=True):
+    """A task to be stored; `input` is JSON of app/exports/task_inputs.py."""
+
+    input: bytes
+    raw_bytes: int
+
+
+class Base(Struct, frozen=True, kw_only=True):
+    """The export that another may continue.
+
+    `files` are those that it has published, `kept` those of them that are still known.
+    """
+
+    id: UUID
+    files: int
+    kept: int
+
+
+# The files that snapshot $3 has and snapshot $4 has not. Consecutive parts of a file that begin in
+# the same _READ_BYTES are one row: a large dataset has many of 8 MiB.
+SELECT_PARTS = f"""
+SELECT f.id AS file_id, f.path, min(p.number) AS first_part, max(p.number) AS last_part,
+       min(p.first_line) AS first_line, sum(p.raw_bytes)::bigint AS raw_bytes
+FROM dataset_files AS f
+JOIN dataset_parts AS p ON p.tenant_id = f.tenant_id AND p.file_id = f.id
+WHERE f.tenant_id = $1 AND f.dataset_id = $2 AND f.added_in <= $3 AND f.added_in > $4
+  AND (f.removed_in IS NULL OR f.removed_in > $3)
+GROUP BY f.id, f.path, p.first_byte / {_READ_BYTES}
+ORDER BY min(p.sequence)
+"""  # noqa: S608 - put together from constants
+
+
+async def select_parts(
+    conn: Connection, tenant: UUID, dataset_id: UUID, snapshot: int, *, since: int | None
+) -> list[ReadParts]:
+    """Return what is to be read of a snapshot that is kept, in its order."""
+    rows = await conn.fetch(SELECT_PARTS, tenant, dataset_id, snapshot, since or 0)
+    return [from_row(ReadParts, row) for row in rows]
+
+
+SELECT_SCHEMA = """
+SELECT record_schema_id, record_schema_version
+FROM datasets
+WHERE tenant_id = $1 AND id = $2 AND record_schema_id IS NOT NULL
+"""
+
+
+async def select_schema(
+    conn: Connection, tenant: UUID, dataset_id: UUID
+) -> tuple[UUID, int] | None:
+    """Return the version of the schema that each record of a dataset satisfies."""
+    row = await conn.fetchrow(SELECT_SCHEMA, tenant, dataset_id)
+    return None if row is None else (row[0], row[1])
+
+
+SELECT_BASE = """
+SELECT e.id, e.files,
+       (SELECT count(*)
+        FROM export_files AS f
+        WHERE f.tenant_id = e.tenant_id AND f.export_id = e.id AND f.published) AS kept
+FROM exports AS e
+WHERE e.tenant_id = $1 AND e.dataset_id = $2 AND e.snapshot = $3 AND e.plan_sha256 = $4
+  AND e.status = 'succeeded'
+ORDER BY e.id DESC
+LIMIT 1
+"""
+
+
+async def select_base(
+    conn: Connection, tenant: UUID, dataset_id: UUID, snapshot: int, plan_sha256: bytes
+) -> Base | None:
+    """Find the latest export of a snapshot with an equal plan and destination."""
+    row = await conn.fetchrow(SELECT_BASE, tenant, dataset_id, snapshot, plan_sha256)
+    return optional_from_row(Base, row)
+
+
+# Of snapshot $3, by a snapshot up to $4.
+SELECT_REMOVAL = """
+SELECT min(removed_in)
+FROM dataset_files
+WHERE tenant_id = $1 AND dataset_id = $2 AND added_in <= $3 AND removed_in > $3 AND removed_in <= $4
+"""
+
+
+async def find_removal(
+    conn: Connection, tenant: UUID, dataset_id: UUID, since: int, snapshot: int
+) -> int | None:
+    """Return the first snapshot after `since` that has left out a file of it; None: there is none.
+
+    What is left of a file that both snapshots lack need not be known.
+    """
+    number: int | None = await conn.fetchval(SELECT_REMOVAL, tenant, dataset_id, since, snapshot)
+    return number
+
+
+INSERT_EXPORT = """
+INSERT INTO exports
+       (id, tenant_id, dataset_id, dataset, snapshot, since, base_id, request, plan, plan_sha256,
+        destination, labels, callback_url, request_id, traceparent, input_sha256, stage, tasks,
+        raw_bytes, created_at)
+SELECT $1::uuid AS id, $2::uuid AS tenant_id, $3::uuid AS dataset_id, $4::text AS dataset,
+       $5::integer AS snapshot, $6::integer AS since, $7::uuid AS base_id, $8::bytea AS request,
+       $9::bytea AS plan, $10::bytea AS plan_sha256, $11::text AS destination, $12::jsonb AS labels,
+       $13::text AS callback_url, $14::text AS request_id, $15::text AS traceparent,
+       $16::bytea AS input_sha256, $17::text AS stage, $18::integer AS tasks,
+       $19::bigint AS raw_bytes, clock_timestamp() AS created_at
+RETURNING created_at
+"""
+
+INSERT_TASKS = """
+INSERT INTO export_tasks (export_id, stage, number, tenant_id, input, raw_bytes)
+SELECT $2, $3, t.number, $1, t.input, t.raw_bytes
+FROM unnest($4::bytea[], $5::bigint[]) WITH ORDINALITY AS t (input, raw_bytes, number)
+"""
+
+
+async def insert_export(
+    conn: Connection, tenant: UUID, new: NewExport, tasks: Sequence[NewTask]
+) -> datetime:
+    """Store an export over a snapshot that is kept, with its first tasks; return its acceptance."""
+    values = in_order(
+        INSERT_EXPORT, tenant_id=tenant, tasks=len(tasks), **msgspec.structs.asdict(new)
+    )
+    accepted_at: datetime = await conn.fetchval(INSERT_EXPORT, *values)
+    await conn.execute(
+        INSERT_TASKS,
+        tenant,
+        new.id,
+        new.stage,
+        [task.input for task in tasks],
+        [task.raw_bytes for task in tasks],
+    )
+    return accepted_at
+
+
+COUNT_ACTIVE_EXPORTS = """
+SELECT count(*)
+FROM exports
+WHERE tenant_id = $1 AND finished_at IS NULL
+"""
+
+
+async def require_room_for_export(conn: Connection, tenant: UUID, *, limit: int) -> None:
+    """Check the number of active exports after the running transaction has added one.
+
+    Raises QuotaExceeded.
+    """
+    if not limit:
+        return
+    await conn.execute(LOCK_ADDITIONS, tenant)
+    found: int = await conn.fetchval(COUNT_ACTIVE_EXPORTS, tenant)
+    if found > limit:
+        raise QuotaExceeded(Quota.ACTIVE_EXPORTS, limit=limit, used=found - 1)

@@ -1,0 +1,57 @@
+"""List the rows that an export went on without, with their beginnings on request."""
+
+import codecs
+from typing import Final
+from uuid import UUID
+
+from msgspec import UNSET, Raw, UnsetType
+
+from app.exports.error_store import FoundRow, select_errors
+from app.exports.model import BadRowInfo
+from app.exports.problems import export_not_found
+from app.exports.refs import ErrorPosition, parse_position
+from app.exports.store import select_status
+from app.pagination import Page, Paginator
+from app.resources import Resources
+from app.runs.model import EXCERPT_BYTES
+
+_UTF8: Final = codecs.getincrementaldecoder("utf-8")
+
+
+async def list_bad_rows(
+    resources: Resources,
+    tenant: UUID,
+    export_id: UUID,
+    *,
+    with_excerpts: bool,
+    cursor: str | None,
+    limit: int,
+) -> Page[BadRowInfo]:
+    """Return a page of bad rows. Raises ExportNotFound, InvalidRequest."""
+    paginator = Paginator("bad-rows", export_id)
+    after = ErrorPosition()
+    if cursor is not None:
+        after = parse_position(paginator.position(cursor), cursor)
+    async with resources.pool.acquire() as conn:
+        found = await select_errors(
+            conn, tenant, export_id, after=after, limit=limit + 1, with_excerpts=with_excerpts
+        )
+        if not found and await select_status(conn, tenant, export_id) is None:
+            raise export_not_found(export_id)
+    next_cursor = None
+    if len(found) > limit:
+        next_cursor = paginator.cursor(found[limit - 1].position.encode())
+    return Page(items=[_info(each) for each in found[:limit]], next_cursor=next_cursor)
+
+
+def _info(found: FoundRow) -> BadRowInfo:
+    return BadRowInfo(
+        path=found.path, line=found.line, error=Raw(found.error), excerpt=_excerpt(found.record)
+    )
+
+
+def _excerpt(record: bytes | None) -> str | UnsetType:
+    """Decode the beginning of a row, without a character that the cut has divided."""
+    if record is None:
+        return UNSET
+    return _UTF8("replace").decode(record, final=len(record) < EXCERPT_BYTES)

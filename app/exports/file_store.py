@@ -1,0 +1,122 @@
+"""Read the published files of an export, and its manifest."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from app.db import Connection
+from app.exports.model import ExportFile, ExportStatus, Manifest, ManifestFile
+from app.exports.plan.model import Column, Plan
+from app.exports.written import columns_in, folder_of
+from app.payloads.model import StoredPayload
+from app.runs.model import SnapshotRef
+
+# A statement about very many files takes seconds.
+_ALL_FILES_SECONDS: Final = 300.0
+
+SELECT_FILE_PAGE = """
+SELECT name, rows, bytes, encode(sha256, 'hex') AS sha256, blob_key
+FROM export_files
+WHERE tenant_id = $1 AND export_id = $2 AND published AND name > $3
+ORDER BY name
+LIMIT $4
+"""
+
+
+async def select_file_page(
+    conn: Connection, tenant: UUID, export_id: UUID, *, after: str, limit: int
+) -> list[ExportFile]:
+    """List published files by their paths."""
+    rows = await conn.fetch(SELECT_FILE_PAGE, tenant, export_id, after, limit)
+    return [_file(export_id, dict(row)) for row in rows]
+
+
+class FoundFile(Struct, frozen=True, kw_only=True):
+    """A published file; `stored` is None where its bytes are only at the destination."""
+
+    stored: StoredPayload | None
+
+
+SELECT_FILE = """
+SELECT bytes, sha256, blob_key
+FROM export_files
+WHERE tenant_id = $1 AND export_id = $2 AND published AND name = $3
+"""
+
+
+async def select_file(
+    conn: Connection, tenant: UUID, export_id: UUID, name: str
+) -> FoundFile | None:
+    """Find a published file by its path; None if there is none."""
+    row = await conn.fetchrow(SELECT_FILE, tenant, export_id, name)
+    if row is None:
+        return None
+    if row["blob_key"] is None:
+        return FoundFile(stored=None)
+    stored = StoredPayload(
+        sha256=row["sha256"], size_bytes=row["bytes"], body=None, blob_key=row["blob_key"]
+    )
+    return FoundFile(stored=stored)
+
+
+SELECT_HEAD = """
+SELECT status, dataset, snapshot, plan, columns, rows_in, duplicates, rows_failed, rows_out,
+       encode(input_sha256, 'hex') AS input_sha256, encode(output_sha256, 'hex') AS output_sha256
+FROM exports
+WHERE tenant_id = $1 AND id = $2
+"""
+
+SELECT_ALL_FILES = """
+SELECT name AS path, rows, bytes, encode(sha256, 'hex') AS sha256
+FROM export_files
+WHERE tenant_id = $1 AND export_id = $2 AND published
+ORDER BY name
+"""
+
+
+async def read_manifest(
+    conn: Connection, tenant: UUID, export_id: UUID
+) -> tuple[ExportStatus, Manifest] | None:
+    """Return the status of an export, and its manifest by then; None: there is no such export.
+
+    In one transaction both are of one moment.
+    """
+    row = await conn.fetchrow(SELECT_HEAD, tenant, export_id)
+    if row is None:
+        return None
+    rows = await conn.fetch(SELECT_ALL_FILES, tenant, export_id, timeout=_ALL_FILES_SECONDS)
+    files = [ManifestFile(**dict(each)) for each in rows]
+    plan = msgspec.json.decode(row["plan"], type=Plan)
+    columns = msgspec.json.decode(row["columns"] or b"[]", type=list[Column])
+    manifest = Manifest(
+        export=export_id,
+        format="parquet",
+        input=SnapshotRef(dataset=row["dataset"], snapshot=row["snapshot"]),
+        input_sha256=row["input_sha256"],
+        output_sha256=row["output_sha256"],
+        rows_in=row["rows_in"],
+        duplicates=row["duplicates"],
+        rows_failed=row["rows_failed"],
+        rows_out=sum(each.rows for each in files),
+        columns=columns_in(plan, columns),
+        partition_by=[each.name for each in plan.partition_by],
+        files=files,
+    )
+    return ExportStatus(row["status"]), manifest
+
+
+def _file(export_id: UUID, row: Mapping[str, Any]) -> ExportFile:
+    name = row["name"]
+    url = None if row["blob_key"] is None else f"/exports/{export_id}/files/{quote(name)}"
+    return ExportFile(
+        path=name,
+        partition=folder_of(name),
+        rows=row["rows"],
+        bytes=row["bytes"],
+        sha256=row["sha256"],
+        url=url,
+    )

@@ -1,0 +1,99 @@
+"""Make the plan of an export from what is asked for and the schema of its dataset."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from app.errors import clipped, invalid
+from app.exports.columns import columns_of
+from app.exports.model import CreateExport, Deduplicate
+from app.exports.plan.model import JSON_TEXT, Grain, PartitionColumn, Plan
+from app.exports.pointers import tokens_of
+from app.sandbox.schema_checks import SchemaSet
+from app.schemas.ddl.mapping import columns
+from app.schemas.ddl.types import Field, NoType
+from app.schemas.document import SchemaProblem, read_document
+from app.schemas.threads import in_describing_thread
+
+# What every reader of Hive's folders takes without quotes.
+_PARTITION_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+
+
+async def fields_of(uri: str, schemas: SchemaSet) -> Sequence[Field]:
+    """Return the members that a schema registers at its root, those without a type as JSON text.
+
+    None of them, if it is not a schema of objects, or too deep: then types are inferred.
+    """
+    return await in_describing_thread(partial(_read_fields, uri, schemas))
+
+
+def plan_of(wanted: CreateExport, fields: Sequence[Field]) -> Plan:
+    """Return what an export does to rows. Raises InvalidRequest."""
+    key, latest_by = _deduplication(wanted.deduplicate)
+    partitions = _partitions(wanted.partition_by)
+    return Plan(
+        key=key,
+        latest_by=latest_by,
+        partition_by=partitions,
+        columns=columns_of(wanted, fields, partitions),
+        on_bad_row=wanted.on_bad_row,
+        max_bad_rows=wanted.max_bad_rows,
+    )
+
+
+def hash_of(plan: Plan, destination: str | None) -> bytes:
+    """Return what equals that of another export if this one can continue it."""
+    return hashlib.sha256(msgspec.json.encode((plan, destination))).digest()
+
+
+def _read_fields(uri: str, schemas: SchemaSet) -> Sequence[Field]:
+    try:
+        document = read_document(uri, schemas.documents, strict=schemas.strict)
+        return columns(document, binary=False, untyped=JSON_TEXT)
+    except (NoType, SchemaProblem):
+        return ()
+
+
+def _deduplication(wanted: Deduplicate | None) -> tuple[Sequence[str], str | None]:
+    if wanted is None:
+        return (), None
+    place = "/deduplicate/key"
+    is_one = isinstance(wanted.key, str)
+    key = [wanted.key] if isinstance(wanted.key, str) else wanted.key
+    for index, pointer in enumerate(key):
+        tokens_of(pointer, place if is_one else f"{place}/{index}")
+    if len(set(key)) < len(key):
+        raise invalid(place, "names a member twice")
+    if wanted.latest_by is not None:
+        tokens_of(wanted.latest_by, "/deduplicate/latest_by")
+    return key, wanted.latest_by
+
+
+def _partitions(wanted: Sequence[Mapping[str, str] | str]) -> list[PartitionColumn]:
+    found: dict[str, PartitionColumn] = {}
+    for index, level in enumerate(wanted):
+        place = f"/partition_by/{index}"
+        partition = _partition(level, place)
+        other = found.setdefault(partition.name.lower(), partition)
+        if other is not partition:
+            raise invalid(place, f"{partition.name!r} and {other.name!r} are one name in Hive")
+    return list(found.values())
+
+
+def _partition(level: Mapping[str, str] | str, place: str) -> PartitionColumn:
+    if isinstance(level, str):
+        name, pointer, grain = tokens_of(level, place)[-1], level, Grain.VALUE
+    else:
+        if len(level) != 1:
+            raise invalid(place, 'has one member for each level, as {"year": "/timestamp"}')
+        [(name, pointer)] = level.items()
+        tokens_of(pointer, f"{place}/{name}")
+        grain = Grain(name) if name in set(Grain) - {Grain.VALUE} else Grain.VALUE
+    if _PARTITION_NAME.fullmatch(name) is None:
+        message = f"{clipped(name)!r} is not made of letters, digits and underscores; name it, as"
+        raise invalid(place, f'{message} {{"name": "/pointer"}}')
+    return PartitionColumn(name=name, grain=grain, pointer=pointer)

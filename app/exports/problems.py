@@ -1,0 +1,75 @@
+"""Define the problems of requests for exports."""
+
+from uuid import UUID
+
+from app.errors import Problem
+from app.exports.model import ExportStatus
+
+
+class ExportNotFound(Problem):
+    """The tenant has no export with this id."""
+
+    status = 404
+    code = "export-not-found"
+    title = "There is no such export"
+
+
+class ExportFileNotFound(Problem):
+    """The export has no file with this path here."""
+
+    status = 404
+    code = "export-file-not-found"
+    title = "The export has no such file"
+
+
+class NoExportOutput(Problem):
+    """The export has finished without files."""
+
+    status = 404
+    code = "no-export-output"
+    title = "The export has no output"
+
+
+class ExportNotFinished(Problem):
+    """The export has not finished yet."""
+
+    status = 409
+    code = "export-not-finished"
+    title = "The export has not finished yet"
+
+
+class ExportFinished(Problem):
+    """The export has finished and cannot be cancelled."""
+
+    status = 409
+    code = "export-finished"
+    title = "The export has already finished"
+
+
+class CannotContinue(Problem):
+    """There is no earlier export that this one could continue, or its input was not appended to."""
+
+    status = 409
+    code = "cannot-continue"
+    title = "No export can be continued"
+
+
+class NoExportTable(Problem):
+    """A column of the export has no place in a table; `errors` has it, and why not."""
+
+    status = 422
+    code = "no-export-table"
+    title = "The export is no table"
+
+
+def export_not_found(export_id: UUID) -> ExportNotFound:
+    """Return the error for an id that names no export of the tenant."""
+    return ExportNotFound(f"no export {export_id}; GET /exports lists them")
+
+
+def export_not_finished(export_id: UUID, status: ExportStatus) -> ExportNotFinished:
+    """Return the error for an export that is queued or running."""
+    return ExportNotFinished(
+        f"the export is {status}; GET /exports/{export_id}?wait=30 waits for it",
+        headers={"Retry-After": "1"},
+    )

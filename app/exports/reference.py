@@ -1,0 +1,294 @@
+"""Describe exports in the OpenAPI document: responses, problems, parameters, examples."""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from app.auth.errors import InvalidToken
+from app.auth.event_tokens import EventsToken
+from app.datasets.reference import NO_DATASET, NO_SNAPSHOT
+from app.errors import invalid, located
+from app.executions.events_reference import EventsQuery, events_of
+from app.executions.payload_reference import NO_RANGE, payload_responses
+from app.executions.reference import NO_BLOBS, NO_DATABASE, WAIT_REFUSALS
+from app.executions.waiting.waiters import MAX_WAIT_SECONDS
+from app.exports.model import (
+    BadRowError,
+    BadRowInfo,
+    CreateExport,
+    Export,
+    ExportError,
+    ExportFile,
+    ExportStatus,
+    Manifest,
+    QueuedExport,
+)
+from app.exports.problems import (
+    CannotContinue,
+    ExportFileNotFound,
+    ExportFinished,
+    ExportNotFinished,
+    ExportNotFound,
+    NoExportOutput,
+    NoExportTable,
+)
+from app.http.openapi import BINARY, RAW_TEXT, ResponseSpec, documented, include_schema
+from app.http.openapi_parameters import load_examples
+from app.http.quota_problems import quota_problem
+from app.http.ranges import DESCRIBED
+from app.http.undeclared import not_evaluated
+from app.outages import DatabaseFull
+from app.pagination import Page, PageQuery
+from app.quotas.errors import QuotaExceeded
+
+include_schema(ExportError)
+include_schema(BadRowError)
+
+# As the Internet Assigned Numbers Authority has registered it.
+PARQUET: Final = "application/vnd.apache.parquet"
+SQL: Final = "application/sql"
+EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
+PARAMETERS: Final = {"export": "id of the export", "path": "path of the file, as it is listed"}
+_DATE_TIME: Final = {"format": "date-time"}
+_NO_EXPORT: Final = ExportNotFound(
+    "no export 01a1fbeb-e362-742d-9594-29c5a8afd450; GET /exports lists them"
+)
+_NOT_FINISHED: Final = ExportNotFinished("the export is running")
+_NO_OUTPUT: Final = NoExportOutput("the export has failed")
+_QUEUED: Final = ResponseSpec(
+    description="Accepted and committed; poll its address",
+    shape=QueuedExport,
+    headers={
+        "Location": "address of the export",
+        "Retry-After": "seconds until the first poll",
+        "Preference-Applied": "with `Prefer: wait`, unless too many already wait",
+    },
+    links={"showExport": {"export": "id"}},
+)
+_ENDED: Final = ResponseSpec(
+    description="Accepted, committed and, with `Prefer: wait`, finished in time",
+    shape=Export,
+    headers={
+        "Location": "address of the export",
+        "Preference-Applied": "`wait` and the longest wait in seconds",
+    },
+)
+_PREFER: Final = {
+    "Prefer": "`wait=30`: respond when the export has finished, after this many seconds at the "
+    f"latest, {MAX_WAIT_SECONDS} at most (RFC 7240)"
+}
+
+
+class ExportListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query parameters of a list of exports."""
+
+    dataset: (
+        Annotated[
+            str,
+            Meta(description="only exports of this dataset or snapshot: `events`, `events@4`"),
+        ]
+        | UnsetType
+    ) = UNSET
+    status: Annotated[ExportStatus, Meta(description="only exports of this status")] | UnsetType = (
+        UNSET
+    )
+    label: (
+        Annotated[list[str], Meta(description="`name:value`; repeated: all must match")] | UnsetType
+    ) = UNSET
+    created_from: (
+        Annotated[
+            str, Meta(description="accepted at this time or later", extra_json_schema=_DATE_TIME)
+        ]
+        | UnsetType
+    ) = UNSET
+    created_before: (
+        Annotated[str, Meta(description="accepted before this time", extra_json_schema=_DATE_TIME)]
+        | UnsetType
+    ) = UNSET
+
+
+class ExportQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query parameters of one export."""
+
+    wait: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                description=f"seconds to wait for an unfinished export, {MAX_WAIT_SECONDS} at most",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class BadRowsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query parameters of the bad rows of an export."""
+
+    excerpt: Annotated[bool, Meta(description="with the beginning of each row, 1 KiB at most")] = (
+        False
+    )
+
+
+class ExportTableQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query parameters of a table over an export."""
+
+    dialect: Annotated[Literal["athena", "hive", "duckdb"], Meta(description="whose SQL")]
+    name: (
+        Annotated[
+            str, Meta(description="`table` or `database.table`; the dataset's name if omitted")
+        ]
+        | UnsetType
+    ) = UNSET
+    location: (
+        Annotated[
+            str,
+            Meta(description="URL of the folder with the files; the destination if omitted"),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+CREATE_EXPORT: Final = documented(
+    request_bodies={"application/json": CreateExport},
+    headers=_PREFER,
+    responses={200: _ENDED, 202: _QUEUED},
+    idempotent=True,
+    problems=(
+        located("/dataset", NO_DATASET),
+        located("/dataset", NO_SNAPSHOT),
+        located("/since", CannotContinue("no export of events@3 with the same choices")),
+        quota_problem(QuotaExceeded("active-exports", limit=20, used=20)),
+        # Of a repetition, if the export has been deleted since.
+        _NO_EXPORT,
+        NO_DATABASE,
+        DatabaseFull(),
+    ),
+    examples=EXAMPLES,
+)
+
+LIST_EXPORTS: Final = documented(
+    query=ExportListQuery,
+    responses={
+        200: ResponseSpec(description="A page of exports, newest first", shape=Page[Export])
+    },
+    problems=(NO_DATASET, NO_SNAPSHOT, NO_DATABASE),
+    examples=EXAMPLES,
+)
+
+SHOW_EXPORT: Final = documented(
+    query=ExportQuery,
+    headers=_PREFER,
+    responses={
+        200: ResponseSpec(
+            description="The export in its current state",
+            shape=Export,
+            headers={
+                "Retry-After": "seconds until the next poll, while it is unfinished",
+                "Preference-Applied": "with `Prefer: wait`, unless too many already wait",
+            },
+        )
+    },
+    problems=(_NO_EXPORT, *WAIT_REFUSALS, NO_DATABASE),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+
+CANCEL_EXPORT: Final = documented(
+    responses={200: ResponseSpec(description="The export, cancelled", shape=Export)},
+    problems=(
+        _NO_EXPORT,
+        ExportFinished("the export has succeeded"),
+        not_evaluated("If-Match"),
+        NO_DATABASE,
+    ),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+
+LIST_EXPORT_FILES: Final = documented(
+    query=PageQuery,
+    responses={200: ResponseSpec(description="A page of files, by path", shape=Page[ExportFile])},
+    problems=(_NO_EXPORT, NO_DATABASE),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+
+SHOW_EXPORT_FILE: Final = documented(
+    headers=DESCRIBED,
+    responses=payload_responses("The file", BINARY, PARQUET),
+    problems=(
+        _NO_EXPORT,
+        ExportFileNotFound("the export has no file 'a.parquet'"),
+        NO_RANGE,
+        NO_DATABASE,
+        NO_BLOBS,
+    ),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+
+LIST_EXPORT_ERRORS: Final = documented(
+    query=BadRowsQuery,
+    responses={
+        200: ResponseSpec(
+            description="A page of bad rows, in the order of the input", shape=Page[BadRowInfo]
+        )
+    },
+    problems=(_NO_EXPORT, NO_DATABASE),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+
+SHOW_EXPORT_MANIFEST: Final = documented(
+    responses={200: ResponseSpec(description="The manifest", shape=Manifest)},
+    problems=(_NO_EXPORT, _NOT_FINISHED, _NO_OUTPUT, NO_DATABASE),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+
+SHOW_EXPORT_TABLE: Final = documented(
+    query=ExportTableQuery,
+    responses={
+        200: ResponseSpec(description="The statements, as UTF-8", shape=RAW_TEXT, media_type=SQL)
+    },
+    problems=(
+        _NO_EXPORT,
+        _NOT_FINISHED,
+        _NO_OUTPUT,
+        NoExportTable("/event-id: a column's name is made of letters, digits and underscores"),
+        NO_DATABASE,
+    ),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+
+SHOW_EXPORT_EVENTS: Final = documented(
+    query=EventsQuery,
+    headers={"Last-Event-ID": "the `id` of the last event that the client has received"},
+    responses={
+        200: ResponseSpec(
+            description="The events as they occur, with a comment after every 15 s without one",
+            shape=events_of("Export", "the export"),
+            media_type="text/event-stream",
+        ),
+        204: ResponseSpec(description="The client already has the final event"),
+    },
+    problems=(
+        invalid("/wait", "is not a parameter of this address"),
+        InvalidToken("the token has expired; POST …/events-token creates another"),
+        _NO_EXPORT,
+        *WAIT_REFUSALS,
+        NO_DATABASE,
+    ),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+
+CREATE_EXPORT_EVENTS_TOKEN: Final = documented(
+    responses={201: ResponseSpec(description="The token and its expiry time", shape=EventsToken)},
+    problems=(not_evaluated("If-Match"), _NO_EXPORT, NO_DATABASE),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)

@@ -1,0 +1,233 @@
+"""Show, list and cancel exports, and find their files, manifests and tables."""
+
+import re
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+from uuid import UUID
+
+import structlog
+from msgspec.structs import replace
+
+from app.audit.model import Action
+from app.audit.store import log_action
+from app.auth.callers import Caller, reauthorize_before_commit
+from app.datasets import service as datasets
+from app.datasets.refs import DatasetRef, parse_ref
+from app.db import Connection
+from app.errors import clipped, invalid_parameter
+from app.exports import ending, file_store, store, table_store
+from app.exports.ddl import table_over
+from app.exports.model import (
+    Export,
+    ExportFile,
+    ExportFilter,
+    ExportStatus,
+    Manifest,
+)
+from app.exports.problems import (
+    ExportFileNotFound,
+    ExportFinished,
+    NoExportOutput,
+    NoExportTable,
+    export_not_finished,
+    export_not_found,
+)
+from app.exports.table_store import Folder, Table
+from app.pagination import Page, Paginator, invalid_cursor
+from app.payloads.model import StoredPayload
+from app.resources import Resources
+from app.schemas.ddl import BadOption, NoType
+from app.wording import printable
+
+log = structlog.get_logger(__name__)
+
+_NOT_PLAIN: Final = re.compile(r"[^a-z0-9_]")
+
+
+async def show(
+    resources: Resources, tenant: UUID, export_id: UUID, *, is_single: bool = True
+) -> Export:
+    """Return an export in its current state; `is_single`: with its partitions and receipt.
+
+    Raises ExportNotFound.
+    """
+    async with resources.pool.acquire() as conn:
+        export = await store.select_export(conn, tenant, export_id, is_single=is_single)
+    if export is None:
+        raise export_not_found(export_id)
+    return export
+
+
+async def list_exports(
+    resources: Resources,
+    tenant: UUID,
+    wanted: ExportFilter,
+    *,
+    dataset: str | None,
+    cursor: str | None,
+    limit: int,
+) -> Page[Export]:
+    """Return a page of exports, newest first; `dataset` is a reference.
+
+    A dataset or snapshot that is deleted matches its exports. Raises InvalidRequest;
+    DatasetNotFound and SnapshotNotFound if there is no export of it either.
+    """
+    paginator = Paginator("exports", wanted, dataset)
+    below = paginator.below(cursor)
+    ref = None if dataset is None else parse_ref(dataset)
+    if ref is not None:
+        wanted = replace(wanted, dataset=ref.name, snapshot=ref.snapshot)
+    async with resources.pool.acquire() as conn:
+        exports = await store.select_export_page(conn, tenant, wanted, below=below, limit=limit + 1)
+        if ref is not None and cursor is None and not exports:
+            await _require_dataset(conn, tenant, ref)
+    return paginator.page(exports, [export.id for export in exports], limit=limit)
+
+
+async def cancel(resources: Resources, caller: Caller, export_id: UUID) -> Export:
+    """Cancel an export in one transaction. Repeating it changes nothing.
+
+    Raises ExportNotFound, ExportFinished.
+    """
+    before = await show(resources, caller.tenant, export_id, is_single=False)
+    if not before.status.final:
+        ended = None
+        async with resources.pool.acquire() as conn, conn.transaction():
+            if await ending.lock_unfinished(conn, caller.tenant, export_id):
+                ended = await ending.end(conn, caller.tenant, export_id, ExportStatus.CANCELLED)
+                details = {"status": before.status, "tasks_done": before.progress.tasks_done}
+                target = f"/exports/{export_id}"
+                await log_action(conn, caller, Action.EXPORT_CANCELLED, target, details=details)
+                await reauthorize_before_commit(caller)
+        if ended is not None:
+            await ending.after_commit(resources, ended)
+            log.info("export.cancelled", id=str(export_id))
+    export = await show(resources, caller.tenant, export_id)
+    if export.status is not ExportStatus.CANCELLED:
+        raise ExportFinished(
+            f"the export has {export.status}; GET /exports/{export_id} shows its outcome"
+        )
+    return export
+
+
+async def list_files(
+    resources: Resources, tenant: UUID, export_id: UUID, *, cursor: str | None, limit: int
+) -> Page[ExportFile]:
+    """Return a page of the published files, by path. Raises ExportNotFound, InvalidRequest."""
+    paginator = Paginator("export-files", export_id)
+    after = ""
+    if cursor is not None:
+        try:
+            after = paginator.position(cursor).decode()
+        except UnicodeDecodeError:
+            raise invalid_cursor(cursor) from None
+    async with resources.pool.acquire() as conn:
+        files = await file_store.select_file_page(
+            conn, tenant, export_id, after=after, limit=limit + 1
+        )
+        if not files and await store.select_status(conn, tenant, export_id) is None:
+            raise export_not_found(export_id)
+    next_cursor = None
+    if len(files) > limit:
+        next_cursor = paginator.cursor(files[limit - 1].path.encode())
+    return Page(items=files[:limit], next_cursor=next_cursor)
+
+
+async def find_file(
+    resources: Resources, tenant: UUID, export_id: UUID, path: str
+) -> StoredPayload:
+    """Find a published file that is kept here. Raises ExportNotFound, ExportFileNotFound."""
+    async with resources.pool.acquire() as conn:
+        found = await file_store.select_file(conn, tenant, export_id, path)
+        if found is None and await store.select_status(conn, tenant, export_id) is None:
+            raise export_not_found(export_id)
+    if found is None:
+        raise ExportFileNotFound(
+            f"the export has no file {clipped(path)!r}; GET /exports/{export_id}/files lists them"
+        )
+    if found.stored is None:
+        raise ExportFileNotFound("the file is at the destination of the export, and not kept here")
+    return found.stored
+
+
+async def show_manifest(resources: Resources, tenant: UUID, export_id: UUID) -> Manifest:
+    """Return all files of an export. Raises ExportNotFound, ExportNotFinished, NoExportOutput."""
+    async with resources.pool.acquire() as conn, _one_state(conn):
+        found = await file_store.read_manifest(conn, tenant, export_id)
+    if found is None:
+        raise export_not_found(export_id)
+    status, manifest = found
+    _require_output(export_id, status)
+    return manifest
+
+
+async def describe_table(
+    resources: Resources,
+    tenant: UUID,
+    export_id: UUID,
+    *,
+    dialect: str,
+    name: str | None,
+    location: str | None,
+) -> str:
+    """Return the SQL of a table over the files of an export.
+
+    Raises ExportNotFound, ExportNotFinished, NoExportOutput, InvalidRequest, NoExportTable.
+    """
+    async with resources.pool.acquire() as conn, _one_state(conn):
+        table = await table_store.select_table(conn, tenant, export_id)
+        folders = await table_store.select_folders(conn, tenant, export_id)
+    if table is None:
+        raise export_not_found(export_id)
+    _require_output(export_id, table.status)
+    return _table(table, folders, dialect=dialect, name=name, location=location)
+
+
+def _table(
+    table: Table,
+    folders: Sequence[Folder],
+    *,
+    dialect: str,
+    name: str | None,
+    location: str | None,
+) -> str:
+    place = location or table.destination
+    if place is None:
+        raise invalid_parameter(
+            "location", "is missing: the files are kept here, so say where you put them"
+        )
+    try:
+        return table_over(
+            table,
+            folders,
+            dialect=dialect,
+            name=_NOT_PLAIN.sub("_", table.dataset) if name is None else name,
+            location=place,
+        )
+    except BadOption as bad:
+        raise invalid_parameter(bad.option, bad.message) from None
+    except NoType as problem:
+        pointer, message = printable(problem.pointer), printable(problem.message)
+        errors = [{"pointer": pointer, "message": message}]
+        raise NoExportTable(f"{pointer}: {message}", errors=errors) from None
+
+
+def _require_output(export_id: UUID, status: ExportStatus) -> None:
+    if not status.final:
+        raise export_not_finished(export_id, status)
+    if status is not ExportStatus.SUCCEEDED:
+        how = "was cancelled" if status is ExportStatus.CANCELLED else "has failed"
+        raise NoExportOutput(f"the export {how}; GET /exports/{export_id} says why")
+
+
+async def _require_dataset(conn: Connection, tenant: UUID, ref: DatasetRef) -> None:
+    if ref.snapshot is None:
+        await datasets.read_dataset(conn, tenant, ref.name)
+    else:
+        await datasets.resolve(conn, tenant, ref)
+
+
+def _one_state(conn: Connection) -> AbstractAsyncContextManager[None]:
+    """Begin a transaction whose statements see one state of the export."""
+    return conn.transaction(isolation="repeatable_read", readonly=True)

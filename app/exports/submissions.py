@@ -1,0 +1,250 @@
+"""Accept exports: resolve what they name, plan them, store them with their first tasks."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+import msgspec
+import uuid_utils.compat as uuid
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.auth.callers import Caller, reauthorize_before_commit
+from app.datasets import service as datasets
+from app.datasets.parts import Format
+from app.datasets.problems import dataset_not_found
+from app.datasets.refs import DatasetRef, parse_ref
+from app.datasets.store import ResolvedSnapshot
+from app.db import Connection
+from app.errors import InvalidRequest, Problem, invalid, located
+from app.executions.acceptance import require_room
+from app.executions.callback_urls import callback_url_in_json, require_room_for_callback
+from app.exports.acceptance_store import (
+    NewExport,
+    NewTask,
+    find_removal,
+    insert_export,
+    require_room_for_export,
+    select_base,
+    select_parts,
+    select_schema,
+)
+from app.exports.destinations import require_allowed
+from app.exports.model import CreateExport, ExportStage, ExportStatus, QueuedExport
+from app.exports.parts import ReadParts, buckets_of, shares, whole
+from app.exports.plan.model import Plan
+from app.exports.plans import fields_of, hash_of, plan_of
+from app.exports.problems import CannotContinue
+from app.exports.task_inputs import MapInput, WholeInput
+from app.idempotency.model import IdempotencyKey, RequestKey, key_for
+from app.idempotency.store import remember, require_new
+from app.limits import MAX_WHOLE_EXPORT_BYTES
+from app.metrics import count_export
+from app.quotas.model import effective_caps
+from app.resources import Resources
+from app.runs.acceptance_store import select_input
+from app.schemas.ddl.types import Field
+from app.tenants.store import select_tenant
+
+# What the export as it is shown has members of its own for.
+_SHOWN_ELSEWHERE = ("labels", "callback_url")
+
+
+class _Planned(Struct, frozen=True, kw_only=True):
+    """What an export does, decided before its snapshot is kept."""
+
+    snapshot: ResolvedSnapshot
+    plan: Plan
+    destination: str | None
+    callback_url: str | None
+
+
+async def create(
+    resources: Resources, caller: Caller, wanted: CreateExport, *, key: RequestKey | None
+) -> QueuedExport:
+    """Accept an export of a snapshot.
+
+    Raises InvalidRequest, DatasetNotFound, SnapshotNotFound, CannotContinue, QuotaExceeded,
+    Repeated, IdempotencyKeyReused, RequestInProgress.
+    """
+    if wanted.script is not None:
+        raise invalid("/script", "is not possible yet; run it first, and export its output")
+    callback_url = callback_url_in_json(resources.settings, wanted.callback_url)
+    if callback_url is not None:
+        await require_room_for_callback(resources, caller.tenant, key)
+    once = key_for(key, wanted)
+    planned = await _plan(resources, caller, wanted, callback_url, once)
+    attributes = {"crivo.request": caller.request_id}
+    with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
+        async with resources.pool.acquire() as conn, conn.transaction():
+            await require_new(conn, caller.tenant, once)
+            export_id = await _insert(conn, caller, wanted, planned, traceparent)
+            limit = resources.settings.max_active_exports
+            await require_room_for_export(conn, caller.tenant, limit=limit)
+            hours = resources.settings.idempotency_hours
+            await remember(conn, caller.tenant, once, str(export_id), hours=hours)
+            await reauthorize_before_commit(caller)
+    count_export("accepted")
+    return QueuedExport(id=export_id, status=ExportStatus.QUEUED, url=f"/exports/{export_id}")
+
+
+async def _plan(
+    resources: Resources,
+    caller: Caller,
+    wanted: CreateExport,
+    callback_url: str | None,
+    once: IdempotencyKey | None,
+) -> _Planned:
+    """Decide what an export does, while no row is locked: a schema can take a while to read."""
+    async with resources.pool.acquire() as conn, conn.transaction():
+        # A repetition is answered whatever has become of its dataset.
+        await require_new(conn, caller.tenant, once)
+        # Executions that are queued are none of its business.
+        caps = replace(effective_caps(resources.settings, caller.caps), max_queued=None)
+        await require_room(conn, caller.tenant, size_bytes=0, caps=caps)
+        with _about("/dataset"):
+            snapshot = await datasets.resolve(conn, caller.tenant, parse_ref(wanted.dataset))
+        if snapshot.format is not Format.JSONL:
+            message = f"{snapshot.name!r} has the format {snapshot.format}; an export needs jsonl"
+            raise invalid("/dataset", message)
+        destination = None
+        if wanted.to is not None:
+            tenant = await select_tenant(conn, caller.tenant)
+            assert tenant is not None  # noqa: S101 - the caller's own
+            destination = require_allowed(resources.settings, tenant.name, wanted.to)
+    fields = await _fields(resources, caller.tenant, snapshot.dataset_id)
+    return _Planned(
+        snapshot=snapshot,
+        plan=plan_of(wanted, fields),
+        destination=destination,
+        callback_url=callback_url,
+    )
+
+
+async def _fields(resources: Resources, tenant: UUID, dataset_id: UUID) -> Sequence[Field]:
+    async with resources.pool.acquire() as conn:
+        schema = await select_schema(conn, tenant, dataset_id)
+        if schema is None:
+            return ()
+        schemas = await resources.bundles.schemas(conn, tenant, [schema])
+        uri = await resources.bundles.uri(conn, tenant, *schema)
+    return await fields_of(uri, schemas)
+
+
+async def _insert(
+    conn: Connection,
+    caller: Caller,
+    wanted: CreateExport,
+    planned: _Planned,
+    traceparent: str | None,
+) -> UUID:
+    tenant, found = caller.tenant, planned.snapshot
+    assert found.number is not None  # noqa: S101 - it is resolved
+    with _about("/dataset"):
+        totals = await select_input(conn, tenant, found.dataset_id, found.number)
+        if totals is None:
+            raise dataset_not_found(found.name)
+        # Once its dataset is locked: it may have been deleted since it was found.
+        await datasets.resolve(conn, tenant, DatasetRef(name=found.name, snapshot=found.number))
+    plan_sha256 = hash_of(planned.plan, planned.destination)
+    base_id = None
+    if wanted.since is not None:
+        base_id = await _base(conn, tenant, found, wanted.since, plan_sha256)
+    parts = await select_parts(
+        conn,
+        tenant,
+        found.dataset_id,
+        found.number,
+        since=None if base_id is None else wanted.since,
+    )
+    raw_bytes = sum(each.raw_bytes for each in parts)
+    is_whole = base_id is not None or raw_bytes <= MAX_WHOLE_EXPORT_BYTES
+    new = NewExport(
+        id=uuid.uuid7(),
+        dataset_id=found.dataset_id,
+        dataset=found.name,
+        snapshot=found.number,
+        since=wanted.since,
+        base_id=base_id,
+        request=_shown(wanted),
+        plan=msgspec.json.encode(planned.plan),
+        plan_sha256=plan_sha256,
+        destination=planned.destination,
+        labels=wanted.labels,
+        callback_url=planned.callback_url,
+        request_id=caller.request_id,
+        traceparent=traceparent,
+        input_sha256=totals.sha256,
+        stage=ExportStage.WHOLE if is_whole else ExportStage.MAP,
+        raw_bytes=raw_bytes,
+    )
+    tasks = [_whole(parts)] if is_whole else _maps(parts, buckets_of(raw_bytes))
+    await insert_export(conn, tenant, new, tasks)
+    return new.id
+
+
+async def _base(
+    conn: Connection, tenant: UUID, found: ResolvedSnapshot, since: int, plan_sha256: bytes
+) -> UUID:
+    """Find the export that another continues. Raises CannotContinue, SnapshotNotFound."""
+    assert found.number is not None  # noqa: S101 - it is resolved
+    place = "/since"
+    if since > found.number:
+        raise invalid(place, f"is after the snapshot to be exported, which is {found.number}")
+    with _about(place):
+        # Its files would not be known otherwise.
+        await datasets.resolve(conn, tenant, DatasetRef(name=found.name, snapshot=since))
+    base = await select_base(conn, tenant, found.dataset_id, since, plan_sha256)
+    if base is None:
+        raise located(
+            place,
+            CannotContinue(
+                f"no export of {found.name}@{since} with the same choices and destination has "
+                "succeeded; omit `since` to export everything"
+            ),
+        )
+    if base.kept != base.files:
+        message = f"files of the export {base.id} are deleted; omit `since` to export everything"
+        raise located(place, CannotContinue(message))
+    removal = await find_removal(conn, tenant, found.dataset_id, since, found.number)
+    if removal is not None:
+        message = (
+            f"{found.name}@{removal} has replaced or left out files of {found.name}@{since}, so "
+            "records have gone; omit `since` to export everything"
+        )
+        raise located(place, CannotContinue(message))
+    return base.id
+
+
+def _shown(wanted: CreateExport) -> bytes:
+    members = msgspec.structs.asdict(wanted)
+    return msgspec.json.encode(
+        {name: value for name, value in members.items() if name not in _SHOWN_ELSEWHERE}
+    )
+
+
+def _whole(parts: Sequence[ReadParts]) -> NewTask:
+    share = whole(parts)
+    read = msgspec.json.encode(WholeInput(ranges=share.ranges))
+    return NewTask(input=read, raw_bytes=share.raw_bytes)
+
+
+def _maps(parts: Sequence[ReadParts], buckets: int) -> list[NewTask]:
+    return [
+        NewTask(
+            input=msgspec.json.encode(MapInput(ranges=share.ranges, buckets=buckets)),
+            raw_bytes=share.raw_bytes,
+        )
+        for share in shares(parts)
+    ]
+
+
+@contextmanager
+def _about(pointer: str) -> Iterator[None]:
+    """Let the problems of a block name the member of the body that they are about."""
+    try:
+        yield
+    except InvalidRequest:
+        raise
+    except Problem as problem:
+        raise located(pointer, problem) from None

@@ -1,0 +1,56 @@
+"""Describe the columns of an export as they are written, those of its folders last."""
+
+from collections.abc import Sequence
+from typing import Final, Literal, cast
+
+from app.exports.model import ExportColumnInfo
+from app.exports.plan.model import Column, Grain, PartitionColumn, Plan
+from app.schemas.ddl.types import Kind, ListOf, MapOf, Scalar, StructOf, Type
+
+_VALUE: Final = Scalar(Kind.STRING)
+_PART_OF_TIME: Final = Scalar(Kind.INT)
+
+
+def columns_in(plan: Plan, columns: Sequence[Column]) -> list[ExportColumnInfo]:
+    """Return all columns of an export in Hive's words."""
+    files = [
+        ExportColumnInfo(
+            name=each.name,
+            type=type_name(each.type),
+            source=cast("Literal['schema', 'request', 'inferred']", each.source),
+        )
+        for each in columns
+    ]
+    folders = [
+        ExportColumnInfo(
+            name=each.name, type=type_name(type_of_partition(each)), source="partition"
+        )
+        for each in plan.partition_by
+    ]
+    return [*files, *folders]
+
+
+def type_of_partition(partition: PartitionColumn) -> Scalar:
+    """Return the type of a level of the folders."""
+    return _VALUE if partition.grain is Grain.VALUE else _PART_OF_TIME
+
+
+def folder_of(name: str) -> str:
+    """Return the folders of a file, which are empty for a file without partition."""
+    return name.rpartition("/")[0]
+
+
+def type_name(of: Type) -> str:
+    """Return a type in Hive's words."""
+    match of:
+        case Scalar(kind=Kind.UUID):
+            return Kind.STRING
+        case Scalar():
+            return of.kind + (f"({','.join(map(str, of.size))})" if of.size else "")
+        case ListOf():
+            return f"array<{type_name(of.item)}>"
+        case MapOf():
+            return f"map<string,{type_name(of.value)}>"
+        case StructOf():
+            members = (f"{field.name}:{type_name(field.type)}" for field in of.fields)
+            return f"struct<{','.join(members)}>"
