@@ -26,6 +26,7 @@ from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.dispatch.dispatcher import SPARE_SLOTS, Dispatcher
 from app.executions.retention import PAYLOAD_OWNER as EXECUTIONS
+from app.exports.destinations import require_usable_destinations
 from app.idempotency.retention import run_expiry as run_key_expiry
 from app.lifecycle import exit_cleanly_on_signals, open_watchdog
 from app.metrics import configure_metrics
@@ -72,6 +73,7 @@ def main() -> int:
         require_packages(settings)
         require_engine_packages(settings)
         require_usable_connectors(settings)
+        require_usable_destinations(settings)
         uvloop.run(work(settings))
     except asyncio.CancelledError:
         return 0  # stopped while it started
