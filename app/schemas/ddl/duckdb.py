@@ -40,10 +40,10 @@ def duckdb_table(fields: Sequence[Field], options: Options) -> str:
 def _table(fields: Sequence[Field], options: Options) -> Iterator[str]:
     yield f"CREATE TABLE {_name(options)} ("
     columns = [
-        (f"{quoted(f.name)} {_type(f.type)}{'' if f.nullable else ' NOT NULL'}", note_of(f))
+        (f"{quoted(f.name)} {duckdb_type(f.type)}{'' if f.nullable else ' NOT NULL'}", note_of(f))
         for f in fields
     ]
-    columns += [(f"{quoted(p.name)} {_type(p.type)}", "") for p in options.partitions]
+    columns += [(f"{quoted(p.name)} {duckdb_type(p.type)}", "") for p in options.partitions]
     yield from _lines(columns)
     yield ")"
 
@@ -55,12 +55,12 @@ def _view(fields: Sequence[Field], options: Options) -> Iterator[str]:
     yield from _lines(columns)
     arguments = [literal(_files(options))]
     if options.format is TableFormat.JSON:
-        described = (f"{literal(f.name)}: {literal(_type(f.type))}" for f in fields)
+        described = (f"{literal(f.name)}: {literal(duckdb_type(f.type))}" for f in fields)
         arguments += ["format = 'newline_delimited'", f"columns = {{{', '.join(described)}}}"]
     else:
         arguments.append("union_by_name = true")
     if options.partitions:
-        types = (f"{literal(p.name)}: {_type(p.type)}" for p in options.partitions)
+        types = (f"{literal(p.name)}: {duckdb_type(p.type)}" for p in options.partitions)
         arguments += ["hive_partitioning = true", f"hive_types = {{{', '.join(types)}}}"]
     else:
         arguments.append("hive_partitioning = false")
@@ -72,7 +72,7 @@ def _column(field: Field, options: Options) -> str:
     # What is read as JSON gets its types from the call.
     if options.format is TableFormat.JSON:
         return name
-    return f"CAST({name} AS {_type(field.type)}) AS {name}"
+    return f"CAST({name} AS {duckdb_type(field.type)}) AS {name}"
 
 
 def _files(options: Options) -> str:
@@ -103,18 +103,19 @@ def _distinct(fields: Sequence[Field]) -> Sequence[Field]:
     return fields
 
 
-def _type(of: Type) -> str:
+def duckdb_type(of: Type) -> str:
+    """Return the name of a type. Raises NoType: two members differ only in case."""
     match of:
         case Scalar():
             name = _SCALARS.get(of.kind, of.kind.upper())
             size = of.size if of.kind is Kind.DECIMAL else ()
             return name + (f"({','.join(map(str, size))})" if size else "")
         case ListOf():
-            return f"{_type(of.item)}[]"
+            return f"{duckdb_type(of.item)}[]"
         case MapOf():
-            return f"MAP(VARCHAR, {_type(of.value)})"
+            return f"MAP(VARCHAR, {duckdb_type(of.value)})"
         case StructOf():
-            members = (f"{quoted(f.name)} {_type(f.type)}" for f in _distinct(of.fields))
+            members = (f"{quoted(f.name)} {duckdb_type(f.type)}" for f in _distinct(of.fields))
             return f"STRUCT({', '.join(members)})"
 
 

@@ -1,0 +1,120 @@
+"""Carry out one task in a process of its own: a request on standard input, messages on output."""
+
+import os
+import resource
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import ENOSPC
+from pathlib import Path
+from time import process_time
+from typing import BinaryIO, Final
+
+import duckdb
+from msgspec.structs import replace
+
+from app.exports.plan import protocol
+from app.exports.plan.model import Progress, Report, Task, TaskFailed, Whole
+from app.exports.plan.progress import Meter
+from app.exports.plan.session import open_session
+from app.exports.plan.whole import run_whole
+from app.sandbox.lockdown import die_with_parent
+
+_OUT_OF_SPACE: Final = ("No space left on device", "max_temp_directory_size", "Disk quota exceeded")
+_OUT_OF_MEMORY: Final = "the task needs more memory than it has, also with spilling"
+_PROGRESS_S: Final = 0.5
+
+
+def main(parent_pid: int) -> None:
+    """Serve the one request, and end."""
+    die_with_parent(parent_pid)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # What a library prints must not be taken for a message.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    (length,) = protocol.LENGTH.unpack(sys.stdin.buffer.read(protocol.LENGTH.size))
+    request = protocol.decode_request(sys.stdin.buffer.read(length))
+    _send(replies, _answer(request, replies))
+
+
+def _answer(request: protocol.Request, replies: BinaryIO) -> protocol.Message:
+    try:
+        return protocol.Done(_run(request, replies))
+    except TaskFailed as failure:
+        return protocol.Failed(failure.kind, str(failure), failure.details)
+    except (duckdb.Error, OSError, MemoryError) as error:
+        return _classified(error)
+
+
+def _classified(error: Exception) -> protocol.Message:
+    message = f"{type(error).__name__}: {error}"
+    full = isinstance(error, OSError) and error.errno == ENOSPC
+    if full or any(sign in message for sign in _OUT_OF_SPACE):
+        return protocol.Failed("out_of_space", "the disk for temporary files is full", {})
+    if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
+        return protocol.Failed("out_of_memory", _OUT_OF_MEMORY, {})
+    return protocol.Broken(message)
+
+
+def _run(request: protocol.Request, replies: BinaryIO) -> Report:
+    meter = Meter(sum(Path(file).stat().st_size for file in _files(request.task)))
+    output = Path(request.output)
+    with (
+        open_session(request.resources, files=_files(request.task), output=output) as connection,
+        _reported(meter, connection, replies),
+    ):
+        match request.task:
+            case Whole():
+                report = run_whole(
+                    connection, request.task, request.plan, request.resources, output, meter
+                )
+            case _:
+                raise TaskFailed("worker_lost", "stages are not built yet")
+    return replace(report, cpu_ms=process_time() * 1_000, peak_memory_bytes=_peak_bytes())
+
+
+def _files(task: Task) -> list[str]:
+    match task:
+        case Whole():
+            return [*(s.local for s in task.sources), *(h.local for h in task.base)]
+        case _:
+            return []
+
+
+@contextmanager
+def _reported(
+    meter: Meter, connection: duckdb.DuckDBPyConnection, replies: BinaryIO
+) -> Iterator[None]:
+    """Send the progress twice a second, if it has changed."""
+    ended = threading.Event()
+
+    def report() -> None:
+        sent = -1
+        while not ended.wait(_PROGRESS_S):
+            now = meter.bytes_read(connection.query_progress())
+            if now > sent:
+                sent = now
+                _send(replies, protocol.Advanced(Progress(bytes_read=now, total_bytes=meter.total)))
+
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _send(replies: BinaryIO, message: protocol.Message) -> None:
+    data = protocol.encode(message)
+    replies.write(protocol.LENGTH.pack(len(data)) + data)
+    replies.flush()
+
+
+def _peak_bytes() -> int:
+    # Not ru_maxrss, which begins with that of the parent.
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0

@@ -1,0 +1,162 @@
+"""Convert JSON texts to columns in SQL, and say of which texts that is certainly exact.
+
+A text that is not certain is left to `fitting`, which refuses it or writes it in a form that these
+expressions convert exactly.
+"""
+
+from typing import Final
+
+from app.schemas.ddl.duckdb import duckdb_type, literal
+from app.schemas.ddl.types import INTEGERS, Kind, ListOf, MapOf, Scalar, StructOf, Type
+
+JSON_TEXT: Final = Scalar(Kind.STRING, note="JSON text")
+"""A column of values as they are in JSON, strings in quotation marks."""
+
+_INTEGERS: Final = frozenset(kind for kind, _ in INTEGERS)
+_INTEGER: Final = "-?(?:0|[1-9][0-9]{0,17})"
+_DAY: Final = r"\d{4}-\d\d-\d\d"
+_QUOTED_DAY: Final = f'"{_DAY}"'
+_MOMENT: Final = (
+    rf'"{_DAY}(?:[T ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{{1,6}})?'
+    r'(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d)?)?"'
+)
+_UUID: Final = '"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"'
+_DOUBLE_DIGITS: Final = 15
+"""Decimal digits that every double keeps (DBL_DIG)."""
+_PLAIN_NUMBER: Final = r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?"
+_SMALL_EXPONENT: Final = r"[^eE]+(?:[eE][+-]?\d{1,2})?"
+
+STRINGS, NESTED, BOOLEANS, INTEGERS_ONLY, DOUBLES, OTHER_NUMBERS = (1 << n for n in range(6))
+
+
+def string(v: str) -> str:
+    """Return the decoded string of a JSON text that is one."""
+    return f"json_extract_string({v}, '$')"
+
+
+def is_string(v: str) -> str:
+    """Return whether a JSON text is a string."""
+    return f"starts_with({v}, '\"')"
+
+
+def text(v: str) -> str:
+    """Return a string decoded, another value as it is in JSON."""
+    return f"CASE WHEN {is_string(v)} THEN {string(v)} ELSE {v} END"
+
+
+def is_plain_integer(v: str) -> str:
+    """Return whether a text is its canonical form, and has at most 18 digits."""
+    return f"({_matches(v, _INTEGER)} AND {v} <> '-0')"
+
+
+def moment_us(v: str) -> str:
+    """Return the microseconds since 1970 of a moment, null if that is not certain."""
+    cast = f"TRY_CAST({string(v)} AS TIMESTAMPTZ)"
+    # The year 0 is no year of `parse_moment`, nor is what an offset moves beyond the bounds.
+    inner = f"{v}[2:5] BETWEEN '0002' AND '9998'"
+    return f"CASE WHEN {_matches(v, _MOMENT)} AND {inner} THEN epoch_us({cast}) END"
+
+
+def converted(v: str, of: Type) -> str:
+    """Return a text that is certain, or that `fitting` has written, as a value of a type."""
+    name = duckdb_type(of)
+    match of:
+        case Scalar(kind=Kind.STRING) if of == JSON_TEXT:
+            return v
+        case Scalar(kind=Kind.STRING):
+            return text(v)
+        case Scalar(kind=Kind.BINARY):
+            return f"from_base64({string(v)})"
+        case Scalar(kind=Kind.TIMESTAMP | Kind.DATE | Kind.UUID | Kind.VARCHAR | Kind.CHAR):
+            return f"CAST({string(v)} AS {name})"
+        case Scalar():
+            return f"CAST({v} AS {name})"
+        case _:
+            return f"CAST(CAST({v} AS JSON) AS {name})"
+
+
+def certain(v: str, of: Type) -> str:
+    """Return whether a text, which is not null, is certainly converted exactly."""
+    match of:
+        case Scalar(kind=Kind.STRING):
+            return "true"
+        case Scalar(kind=Kind.BOOLEAN):
+            return f"{v} IN ('true', 'false')"
+        case Scalar(kind=kind) if kind in _INTEGERS:
+            fits = f"TRY_CAST({v} AS {duckdb_type(of)}) IS NOT NULL"
+            return f"({is_plain_integer(v)} AND {fits})"
+        case Scalar(kind=Kind.DOUBLE):
+            return _matches(v, _PLAIN_NUMBER)
+        case Scalar(kind=Kind.DECIMAL, size=(precision, scale)):
+            decimals = rf"(?:\.\d{{1,{scale}}})?" if scale else ""
+            whole = precision - scale
+            return _matches(v, rf"-?\d{{1,{whole}}}{decimals}") if whole else "false"
+        case Scalar(kind=Kind.VARCHAR | Kind.CHAR):
+            return f"({is_string(v)} AND length({v}) <= {of.size[0] + 2 if of.size else 0})"
+        case Scalar(kind=Kind.TIMESTAMP):
+            return f"{moment_us(v)} IS NOT NULL"
+        case Scalar(kind=Kind.DATE):
+            day = f"TRY_CAST({string(v)} AS DATE)"
+            return f"({_matches(v, _QUOTED_DAY)} AND {v}[2:5] <> '0000' AND {day} IS NOT NULL)"
+        case Scalar(kind=Kind.UUID):
+            return _matches(v, _UUID)
+        case Scalar():
+            return "false"
+        case _ if _keeps_text(of):
+            again = f"to_json(TRY_CAST(CAST({v} AS JSON) AS {duckdb_type(of)}))"
+            return f"(coalesce(CAST({again} AS VARCHAR), '') = {v})"
+        case _:
+            return "false"
+
+
+def seen(v: str) -> str:
+    """Return an aggregate of the kinds of values that a column has, as a set of bits."""
+    kind = (
+        f"CASE {v}[1] WHEN '\"' THEN {STRINGS} WHEN '{{' THEN {NESTED} WHEN '[' THEN {NESTED}"
+        f" WHEN 't' THEN {BOOLEANS} WHEN 'f' THEN {BOOLEANS} ELSE"
+        f" CASE WHEN {is_plain_integer(v)} THEN {INTEGERS_ONLY}"
+        f" WHEN {_exact_double(v)} THEN {DOUBLES} ELSE {OTHER_NUMBERS} END END"
+    )
+    return f"bit_or(CASE WHEN {v} IS NULL THEN 0 ELSE {kind} END)"
+
+
+def inferred(kinds: int) -> Scalar:
+    """Return the type of a column that has values of these kinds."""
+    match kinds:
+        case 0:
+            return Scalar(Kind.STRING, note="always null")
+        case _ if kinds == BOOLEANS:
+            return Scalar(Kind.BOOLEAN)
+        case _ if kinds == INTEGERS_ONLY:
+            return Scalar(Kind.BIGINT)
+        case _ if kinds in (DOUBLES, DOUBLES | INTEGERS_ONLY):
+            return Scalar(Kind.DOUBLE)
+        case _ if kinds == STRINGS:
+            return Scalar(Kind.STRING)
+        case _:
+            return JSON_TEXT
+
+
+def _exact_double(v: str) -> str:
+    """Return whether the shortest text of the nearest double has the value of a number's text."""
+    digits = f"length(regexp_replace({v}, '[eE].*|[^0-9]', '', 'g'))"
+    short = f"({_matches(v, _SMALL_EXPONENT)} AND {digits} <= {_DOUBLE_DIGITS})"
+    again = f"CAST(TRY_CAST({v} AS DOUBLE) AS VARCHAR)"
+    return f"({v} <> '-0' AND ({short} OR coalesce({again} = {v}, false)))"
+
+
+def _keeps_text(of: Type) -> bool:
+    """Return whether the JSON of a converted value is its text, if nothing was lost."""
+    match of:
+        case Scalar(kind=kind):
+            return kind in (Kind.BOOLEAN, Kind.STRING, Kind.DOUBLE, *_INTEGERS)
+        case ListOf():
+            return _keeps_text(of.item)
+        case StructOf():
+            return all(_keeps_text(field.type) for field in of.fields)
+        case MapOf():
+            return False
+
+
+def _matches(v: str, pattern: str) -> str:
+    return f"regexp_full_match({v}, {literal(pattern)})"

@@ -1,0 +1,95 @@
+"""Decide what is read from each line, by a plan."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from app.exports.plan.model import ExportColumn, Grain, PartitionColumn, Plan, TaskFailed
+from app.exports.plan.pointers import json_path, tokens_of
+
+MAX_COLUMNS: Final = 1_000
+
+
+class Layout(Struct, frozen=True, kw_only=True):
+    """Pointers, each once, and what the value at each is used for, by numbers of pointers.
+
+    `inferred`: the columns are all members of the records, and more may turn up.
+    """
+
+    pointers: tuple[str, ...]
+    keys: tuple[int, ...]
+    latest: int | None
+    moments: tuple[int, ...]
+    partition_by: tuple[PartitionColumn, ...]
+    partitions: tuple[int, ...]
+    columns: tuple[ExportColumn, ...]
+    places: tuple[int, ...]
+    inferred: bool
+
+    @property
+    def tokens(self) -> tuple[tuple[str, ...], ...]:
+        """Return the tokens of each pointer."""
+        return tuple(map(tokens_of, self.pointers))
+
+    @property
+    def paths(self) -> tuple[str, ...] | None:
+        """Return DuckDB's path of each pointer, None if one has none."""
+        found = tuple(path for path in map(json_path, self.tokens) if path is not None)
+        return found if len(found) == len(self.pointers) else None
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Return the paths of objects in which the pointers name members."""
+        paths = ("".join(f'."{token}"' for token in tokens[:-1]) for tokens in self.tokens)
+        return tuple(dict.fromkeys(f"${path}" for path in paths))
+
+
+def layout_of(plan: Plan, names: Sequence[str]) -> Layout:
+    """Return the layout; `names` are those of members that are known, if columns are inferred."""
+    columns = tuple(plan.columns) or tuple(map(_member, names))
+    pointers: dict[str, int] = {}
+
+    def place(pointer: str) -> int:
+        return pointers.setdefault(pointer, len(pointers))
+
+    places = tuple(place(column.pointer) for column in columns)
+    moments = [c.pointer for c in plan.partition_by if c.grain is not Grain.VALUE]
+    latest = None if plan.latest_by is None else place(plan.latest_by)
+    return Layout(
+        keys=tuple(map(place, plan.key)),
+        latest=latest,
+        moments=tuple(dict.fromkeys(map(place, moments))),
+        partition_by=tuple(plan.partition_by),
+        partitions=tuple(place(column.pointer) for column in plan.partition_by),
+        columns=columns,
+        places=places,
+        inferred=not plan.columns,
+        pointers=tuple(pointers),
+    )
+
+
+def _member(name: str) -> ExportColumn:
+    escaped = name.replace("~", "~0").replace("/", "~1")
+    return ExportColumn(name=name, pointer=f"/{escaped}")
+
+
+def require_names(columns: Sequence[ExportColumn], plan: Plan) -> None:
+    """Refuse columns that no table can have. Raises TaskFailed."""
+    if len(columns) > MAX_COLUMNS:
+        message = f"the records have more than {MAX_COLUMNS} members: name columns"
+        raise TaskFailed("columns_differ", message)
+    taken: dict[str, str] = {}
+    for column in columns:
+        other = taken.setdefault(column.name.lower(), column.name)
+        if other != column.name:
+            message = f"the columns {other!r} and {column.name!r} differ only in case: name columns"
+            raise TaskFailed("columns_differ", message)
+        if not column.name or "\0" in column.name:
+            raise TaskFailed("columns_differ", f"{column.name!r} cannot name a column")
+    partitions = {each.name.lower(): each for each in plan.partition_by}
+    for column in columns:
+        partition = partitions.get(column.name.lower())
+        if partition and (partition.grain, partition.pointer) != (Grain.VALUE, column.pointer):
+            message = f"{column.name!r} names a column and a level of the folders"
+            raise TaskFailed("columns_differ", message)

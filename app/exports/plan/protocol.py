@@ -1,0 +1,52 @@
+"""Define what the process of a task is sent, and what it answers: MessagePack with a length."""
+
+import struct
+from typing import Final, TypeAlias
+
+from msgspec import Struct, msgpack
+
+from app.exports.plan.model import Plan, Progress, Report, Resources, Task
+
+LENGTH: Final = struct.Struct("!I")
+
+
+class Request(Struct, frozen=True):
+    """The one request of a process."""
+
+    task: Task
+    plan: Plan
+    resources: Resources
+    output: str
+
+
+class Advanced(Struct, frozen=True, tag="advanced"):
+    """The task has come further."""
+
+    progress: Progress
+
+
+class Done(Struct, frozen=True, tag="done"):
+    """The task is done."""
+
+    report: Report
+
+
+class Failed(Struct, frozen=True, tag="failed"):
+    """The task cannot succeed."""
+
+    kind: str
+    message: str
+    details: dict[str, object]
+
+
+class Broken(Struct, frozen=True, tag="broken"):
+    """The host, or the program, has failed; another attempt may succeed."""
+
+    message: str
+
+
+Message: TypeAlias = Advanced | Done | Failed | Broken
+
+encode: Final = msgpack.Encoder().encode
+decode_request: Final = msgpack.Decoder(Request).decode
+decode_message: Final = msgpack.Decoder(Message).decode

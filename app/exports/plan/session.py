@@ -1,0 +1,56 @@
+"""Open DuckDB for a task: within its memory, its folders, and nothing else."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from app.exports.plan.model import Resources
+from app.limits import MIB
+from app.schemas.ddl.duckdb import literal
+
+# Interpreter, libraries and what DuckDB does not count, at least; of larger limits a share.
+_RESERVE_BYTES: Final = 96 * MIB
+_RESERVE_SHARE: Final = 0.12
+_MIN_BYTES: Final = 64 * MIB
+
+
+@contextmanager
+def open_session(
+    resources: Resources, *, files: Sequence[str], output: Path
+) -> Iterator[DuckDBPyConnection]:
+    """Open a database in the spill folder, which reads `files` and writes `output`."""
+    spill = Path(resources.spill)
+    reserve = max(_RESERVE_BYTES, int(resources.memory_bytes * _RESERVE_SHARE))
+    limit = max(resources.memory_bytes - reserve, _MIN_BYTES)
+    connection = duckdb.connect(str(spill / "task.duckdb"))
+    try:
+        for setting, value in {
+            "memory_limit": f"'{limit}B'",
+            "threads": str(resources.threads),
+            "temp_directory": literal(str(spill / "temp")),
+            "home_directory": literal(str(spill)),
+            "TimeZone": "'UTC'",
+            "preserve_insertion_order": "true",
+            "fsync_mode": "'NONE'",
+            "checkpoint_threshold": "'1TB'",
+            "enable_progress_bar": "true",
+            "enable_progress_bar_print": "false",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "allowed_directories": _list((f"{spill}/", f"{output}/")),
+            "allowed_paths": _list(files),
+            "enable_external_access": "false",
+            "lock_configuration": "true",
+        }.items():
+            connection.execute(f"SET {setting} = {value}")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _list(texts: Sequence[str]) -> str:
+    return f"[{', '.join(map(literal, texts))}]"

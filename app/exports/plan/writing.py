@@ -1,0 +1,143 @@
+"""Write the sorted rows to Parquet files, each with one partition's."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import file_digest
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from duckdb import DuckDBPyConnection
+from msgspec import Struct
+
+from app.exports.plan.hive import folders
+from app.exports.plan.model import PartitionColumn, WrittenFile
+from app.exports.plan.ordering import Partition
+from app.schemas.ddl.duckdb import literal
+
+ROW_GROUP_ROWS: Final = 122_880
+# DuckDB writes bloom filters for columns with a dictionary, so a dictionary may have a row group.
+_DICTIONARY_BYTES: Final = 64 * 1024 * 1024
+OPTIONS: Final = (
+    f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
+)
+FILTERS: Final = (
+    f", DICTIONARY_SIZE_LIMIT {ROW_GROUP_ROWS},"
+    f" STRING_DICTIONARY_PAGE_SIZE_LIMIT {_DICTIONARY_BYTES}"
+)
+# Before the first file is written: JSON compresses better than this.
+_FIRST_RATIO: Final = 0.3
+
+
+class _Range(Struct, frozen=True):
+    number: int
+    partition: Partition
+    first: int
+    rows: int
+
+
+class Ratio:
+    """What files take, of the texts in them: measured on those that are written."""
+
+    def __init__(self) -> None:
+        """Begin with a guess."""
+        self._lock = Lock()
+        self._raw = 0.0
+        self._written = 0.0
+
+    def add(self, raw: float, written: int) -> None:
+        """Count a file."""
+        with self._lock:
+            self._raw += raw
+            self._written += written
+
+    @property
+    def value(self) -> float:
+        """Return bytes of files for each byte of text."""
+        with self._lock:
+            return self._written / self._raw if self._written else _FIRST_RATIO
+
+
+def write_partitions(
+    connection: DuckDBPyConnection,
+    partitions: Sequence[Partition],
+    partition_by: Sequence[PartitionColumn],
+    output: Path,
+    *,
+    file_bytes: int,
+    threads: int,
+    on_rows: Callable[[int], None],
+) -> list[WrittenFile]:
+    """Write the rows of `sorted`, a partition's in one file or in several of about `file_bytes`."""
+    ratio = Ratio()
+    # Not submitted ahead: the size of one file decides how many rows the next has.
+    ranges, turn = _ranges(partitions, ratio, file_bytes), Lock()
+
+    def write() -> Iterator[WrittenFile]:
+        while True:
+            with turn:
+                item = next(ranges, None)
+            if item is None:
+                return
+            file = _write(connection, item, partition_by, output)
+            ratio.add(item.partition.raw_bytes * item.rows / item.partition.rows, file.size_bytes)
+            on_rows(item.rows)
+            yield file
+
+    with ThreadPoolExecutor(threads) as pool:
+        running = [pool.submit(lambda: list(write())) for _ in range(threads)]
+        files = [file for each in running for file in each.result()]
+    return sorted(files, key=lambda file: file.name.rpartition("/")[2])
+
+
+def _ranges(partitions: Sequence[Partition], ratio: Ratio, file_bytes: int) -> Iterator[_Range]:
+    number = 0
+    for partition in partitions:
+        first, left = partition.first, partition.rows
+        files = max(1, round(partition.raw_bytes * ratio.value / file_bytes))
+        for index in range(files, 0, -1):
+            rows = -(-left // index)
+            if rows == 0:
+                break
+            yield _Range(number, partition, first, rows)
+            number, first, left = number + 1, first + rows, left - rows
+
+
+def _write(
+    connection: DuckDBPyConnection,
+    item: _Range,
+    partition_by: Sequence[PartitionColumn],
+    output: Path,
+) -> WrittenFile:
+    folder = folders(partition_by, item.partition.values)
+    name = f"{folder}/{item.number:06d}.parquet" if folder else f"{item.number:06d}.parquet"
+    path = output / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    last = item.first + item.rows - 1
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"COPY (SELECT * FROM sorted WHERE rowid BETWEEN {item.first} AND {last})"
+            f" TO {literal(str(path))} ({OPTIONS}{FILTERS})"
+        )
+    return written(path, name, item.rows, partition=item.partition.values)
+
+
+def written(
+    path: Path,
+    name: str,
+    rows: int,
+    *,
+    bucket: int | None = None,
+    partition: Sequence[str | None] = (),
+) -> WrittenFile:
+    """Describe a file that is complete."""
+    with path.open("rb") as file:
+        digest = file_digest(file, "sha256").digest()
+    return WrittenFile(
+        name=name,
+        rows=rows,
+        size_bytes=path.stat().st_size,
+        sha256=digest,
+        bucket=bucket,
+        partition=partition,
+    )
