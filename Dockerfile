@@ -22,11 +22,11 @@ RUN venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash app
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="Crivo" \
       org.opencontainers.image.description="Versioned JavaScript preprocessing scripts, run over JSON data"
-# The folder of blobs exists and is ours, so that a new volume on it is, too.
+# The folders of blobs and of exports exist and are ours, so that new volumes on them are, too.
 RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip /usr/local/lib/python3*/site-packages/pip-* \
     && groupadd --gid 10001 crivo \
     && useradd --uid 10001 --gid crivo --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin crivo \
-    && install -d -o crivo -g crivo -m 0700 /var/lib/crivo/blobs
+    && install -d -o crivo -g crivo -m 0700 /var/lib/crivo/blobs /var/lib/crivo/exports
 WORKDIR /opt/crivo
 # First what changes seldom: an update of Crivo alone is a small layer.
 COPY --from=build /opt/crivo/venv venv

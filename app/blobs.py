@@ -6,9 +6,7 @@ reaches a caller has another cause.
 
 import asyncio
 import errno
-import os
 import re
-import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -23,8 +21,9 @@ from msgspec import Struct
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore, from_url
 
+from app.blob_folder import delete_staged, require_headroom, require_writable
 from app.errors import CrivoError
-from app.limits import MAX_PAYLOAD_BYTES, MIB
+from app.limits import MIB
 from app.outages import BlobsFull, BlobsUnavailable, Outage
 from app.settings import Settings
 
@@ -42,7 +41,6 @@ _CHECK_SECONDS: Final = 5.0
 _RECHECK_SECONDS: Final = 1.0
 _CHECK_TIMEOUT_SECONDS: Final = 2.0
 _CHECK_BYTES: Final = 1 * MIB
-_HEADROOM_SHARE: Final = 20
 
 _READ_CHUNK_BYTES: Final = 1 * MIB
 # S3's minimum for a part; a folder has none. One part is sent while the next one fills: an upload
@@ -50,8 +48,6 @@ _READ_CHUNK_BYTES: Final = 1 * MIB
 _PART_BYTES: Final = 5 * MIB
 _FOLDER_PART_BYTES: Final = 1 * MIB
 _CONCURRENT_PARTS: Final = 1
-# obstore's name for a local upload in progress; listings omit it.
-_STAGED: Final = re.compile(r".+#[0-9]+")
 
 
 class BlobLost(CrivoError):
@@ -111,6 +107,20 @@ class Blobs:
                 return
             yield bytes(chunk)
 
+    async def find_file(self, key: str) -> Path | None:
+        """Return where a local store has a blob, to be read only; None: the store is not local.
+
+        Raises BlobMissing.
+        """
+        if self.folder is None:
+            return None
+        path = self.folder / key
+        with self._translating():
+            if not await asyncio.to_thread(path.is_file):
+                await self._require_folder()
+                raise BlobMissing(key)
+        return path
+
     async def delete(self, *keys: str) -> None:
         """Delete blobs; a missing one is ignored."""
         for key in keys:
@@ -165,7 +175,7 @@ class Blobs:
         if self.folder is None:
             return 0
         with self._translating():
-            return await asyncio.to_thread(_delete_staged, self.folder, before)
+            return await asyncio.to_thread(delete_staged, self.folder, before)
 
     async def trouble(self) -> str:
         """Return the reason why no blob can be written; empty if the store works.
@@ -195,7 +205,7 @@ class Blobs:
     async def _try_to_write(self) -> None:
         await self._require_folder()
         if self._full and self.folder is not None:
-            await asyncio.to_thread(_require_headroom, self.folder)
+            await asyncio.to_thread(require_headroom, self.folder)
         # Named like an input of no tenant, so retention deletes what a cancelled check leaves.
         key = f"{UUID(int=0)}/inputs/{uuid4()}"
         if self.folder is None and not self._outage.reason:
@@ -304,7 +314,7 @@ def open_blobs(settings: Settings) -> Blobs:
     folder = Path(unquote(url.path))
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _require_writable(folder)
+        require_writable(folder)
     except OSError as error:
         if not (folder.is_dir() and error.errno in (errno.ENOSPC, errno.EDQUOT)):
             raise UnusableBlobStore(
@@ -320,30 +330,3 @@ def _cloud_store(url: str) -> ObjectStore:
     except (BaseError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UnusableBlobStore(f"BLOB_URL cannot be used: {reason}") from None
-
-
-def _require_headroom(folder: Path) -> None:
-    """Treat a disk that was full as full until the largest payload fits. Raises OSError."""
-    disk = os.statvfs(folder)
-    needed_bytes = min(MAX_PAYLOAD_BYTES, disk.f_blocks * disk.f_frsize // _HEADROOM_SHARE)
-    if disk.f_bavail * disk.f_frsize < needed_bytes:
-        raise OSError(errno.ENOSPC, f"less than {needed_bytes} bytes are free")
-
-
-def _require_writable(folder: Path) -> None:
-    # Named like an upload in progress, so retention deletes what a killed process leaves.
-    path = folder / f"check-{secrets.token_hex(8)}#1"
-    try:
-        path.write_bytes(b"1")
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _delete_staged(folder: Path, before: datetime) -> int:
-    deleted = 0
-    for path in folder.rglob("*#*"):
-        with suppress(FileNotFoundError):
-            if _STAGED.fullmatch(path.name) and path.stat().st_mtime < before.timestamp():
-                path.unlink()
-                deleted += 1
-    return deleted

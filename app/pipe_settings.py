@@ -4,11 +4,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.dataset_settings import DatasetSettings
+from app.export_settings import ExportSettings
 from app.limits import MAX_INBOX_BYTES, MIB
 
 
-class PipeSettings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PipeSettings(ExportSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many pipes there may be, and how much may wait in their inboxes."""
 
     max_pipes: Annotated[

@@ -26,7 +26,11 @@ from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.dispatch.dispatcher import SPARE_SLOTS, Dispatcher
 from app.executions.retention import PAYLOAD_OWNER as EXECUTIONS
+from app.exports.advance import run_advance as run_export_advance
 from app.exports.destinations import require_usable_destinations
+from app.exports.plan.process import run_task
+from app.exports.retention import EXPORT_OWNER as EXPORTS
+from app.exports.runner import run_exports
 from app.idempotency.retention import run_expiry as run_key_expiry
 from app.lifecycle import exit_cleanly_on_signals, open_watchdog
 from app.metrics import configure_metrics
@@ -89,7 +93,7 @@ def main() -> int:
 
 def payload_owners(settings: Settings) -> tuple[PayloadOwner, ...]:
     """Return the packages whose payloads expire and whose orphaned blobs are deleted."""
-    return (EXECUTIONS, BATCHES, RUNS, DEAD_LETTERS, datasets_owner(settings))
+    return (EXECUTIONS, BATCHES, RUNS, EXPORTS, DEAD_LETTERS, datasets_owner(settings))
 
 
 async def work(settings: Settings) -> None:
@@ -137,6 +141,8 @@ async def work(settings: Settings) -> None:
                 background(run_comparison_expiry(resources)),
                 background(run_key_expiry(resources.pool)),
                 background(run_advance(resources)),
+                background(run_export_advance(resources)),
+                background(run_exports(resources, worker_id, run_task)),
                 background(run_redrives(resources, worker_id)),
                 background(run_redrive_expiry(resources)),
                 background(run_pipes(resources, worker_id)),

@@ -34,7 +34,7 @@ def _conditions(service: str) -> dict[str, str]:
 
 def test_compose_has_the_services_of_the_system() -> None:
     assert set(SERVICES) == {"database", "redis", "migrate", "api", "worker"}
-    assert set(COMPOSE["volumes"]) == {"database", "redis", "blobs"}
+    assert set(COMPOSE["volumes"]) == {"database", "redis", "blobs", "exports"}
 
 
 def test_services_wait_for_health_and_the_migration() -> None:
@@ -108,9 +108,11 @@ def test_postgresql_stores_data_where_its_image_18_does() -> None:
 
 
 def test_api_and_worker_share_the_blobs() -> None:
-    assert SERVICES["api"]["volumes"] == SERVICES["worker"]["volumes"]
     (blob_url,) = re.findall(r"BLOB_URL=file://(\S+)", "\n".join(DOCKERFILE))
     assert SERVICES["api"]["volumes"] == [f"blobs:{blob_url}"]
+    folder = SERVICES["worker"]["environment"]["CRIVO_EXPORT_FOLDER"]
+    assert SERVICES["worker"]["volumes"] == [f"blobs:{blob_url}", f"exports:{folder}"]
+    assert f"/var/lib/crivo/blobs {folder}" in "\n".join(DOCKERFILE)
 
 
 @pytest.mark.parametrize("chosen", [None, 0, 600])

@@ -1,0 +1,158 @@
+"""Advance exports: once all tasks of a stage are done, add those of the next.
+
+Every step is one transaction that locks the export, and any worker can make it: nothing about an
+export is in memory. A worker makes one after each task of its own, and every second those that
+others have left.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, TypeAlias, assert_never
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from app.background import retry_forever
+from app.datasets.blob_cleanup import delete_blobs
+from app.db import Connection
+from app.execution_errors import error_document
+from app.exports import advance_store, ending
+from app.exports.advance_store import ActiveExport, NewTask
+from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
+from app.exports.plan.model import OnBadRow, PartitionRows, Plan
+from app.exports.task_inputs import BucketInput, PublishInput, WriteInput
+from app.outages import DatabaseUnavailable
+from app.resources import Resources
+
+log = structlog.get_logger(__name__)
+
+_POLL_SECONDS: Final = 1.0
+_DUE_EXPORTS: Final = 100
+_FAILED_SECONDS: Final = 60.0
+# Of one write task; each partition of it has a file at least.
+_PARTITIONS_OF_A_TASK: Final = 500
+
+Partition: TypeAlias = tuple[str | None, ...]
+
+
+async def run_advance(resources: Resources) -> None:
+    """Advance the exports that can go on every second, until cancelled."""
+    # Exports whose step has failed, and until when others go before them.
+    failed: dict[UUID, float] = {}
+
+    async def advance_all() -> None:
+        await advance_due(resources, failed)
+
+    await retry_forever("exports.advance_failed", advance_all, pause_seconds=_POLL_SECONDS)
+
+
+async def advance_due(resources: Resources, failed: dict[UUID, float]) -> None:
+    """Advance every export that can go on and that no other process is at.
+
+    One whose step fails is logged, and tried again after a while.
+    """
+    now = asyncio.get_running_loop().time()
+    for export_id in [each for each, until in failed.items() if until <= now]:
+        del failed[export_id]
+    async with resources.pool.acquire() as conn:
+        due = await advance_store.select_due_exports(conn, _DUE_EXPORTS, without=list(failed))
+    for export_id in due:
+        try:
+            await advance(resources, export_id, wait=False)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("export.step_failed", id=str(export_id))
+            failed[export_id] = now + _FAILED_SECONDS
+
+
+async def advance(resources: Resources, export_id: UUID, *, wait: bool = True) -> None:
+    """Make the next step of an export, if there is one; `wait` for one that is being made."""
+    async with resources.pool.acquire() as conn, conn.transaction():
+        export = await advance_store.lock_export(conn, export_id, wait=wait)
+        if export is None:
+            return
+        plan = msgspec.json.decode(export.plan, type=Plan)
+        ended, unused = None, []
+        if plan.on_bad_row is OnBadRow.DEAD_LETTER and export.rows_failed > plan.max_bad_rows:
+            error = _too_many_bad_rows(plan.max_bad_rows)
+            ended = await ending.end(
+                conn, export.tenant_id, export.id, ExportStatus.FAILED, error=error
+            )
+        elif not export.left:
+            unused = await _begin_next(conn, export, plan)
+    resources.publisher.changed(export_id)
+    if ended is not None:
+        await ending.after_commit(resources, ended)
+    await delete_blobs(resources.blobs, unused)
+
+
+async def _begin_next(conn: Connection, export: ActiveExport, plan: Plan) -> list[str]:
+    """Add the tasks of the next stage; return the keys of blobs that nothing needs then."""
+    match export.stage:
+        case ExportStage.MAP:
+            buckets = await advance_store.select_buckets(conn, export)
+            stage = ExportStage.BUCKET
+            tasks = [
+                _task(BucketInput(bucket=each.bucket), raw_bytes=each.bytes) for each in buckets
+            ]
+        case ExportStage.BUCKET:
+            found = await advance_store.select_partitions(conn, export)
+            stage = ExportStage.WRITE
+            groups = grouped(total_bytes(found), plan.file_bytes)
+            tasks = [_task(WriteInput(partitions=each)) for each in groups]
+        case ExportStage.WHOLE | ExportStage.WRITE:
+            stage, tasks = ExportStage.PUBLISH, [_task(PublishInput())]
+        case ExportStage.SCRIPT | ExportStage.PUBLISH:
+            raise AssertionError(export.stage)
+        case _:
+            assert_never(export.stage)
+    await advance_store.begin_stage(conn, export, stage, tasks)
+    return await _delete_read(conn, export)
+
+
+async def _delete_read(conn: Connection, export: ActiveExport) -> list[str]:
+    """Delete the files that the tasks of a finished stage have read."""
+    read = {ExportStage.BUCKET: ExportStage.MAP, ExportStage.WRITE: ExportStage.BUCKET}
+    before = read.get(export.stage)
+    return [] if before is None else await advance_store.delete_stage_files(conn, export, before)
+
+
+def total_bytes(buckets: Sequence[Sequence[PartitionRows]]) -> dict[Partition, int]:
+    """Add up the bytes of each partition over all buckets."""
+    totals: dict[Partition, int] = {}
+    for bucket in buckets:
+        for each in bucket:
+            partition = tuple(each.partition)
+            totals[partition] = totals.get(partition, 0) + each.size_bytes
+    return totals
+
+
+def grouped(sizes: Mapping[Partition, int], file_bytes: int) -> Iterator[list[Partition]]:
+    """Divide partitions, in their order, into groups of about the bytes of one file."""
+    group: list[Partition] = []
+    size_bytes = 0
+    for partition in sorted(sizes, key=_order):
+        full = size_bytes + sizes[partition] > file_bytes or len(group) == _PARTITIONS_OF_A_TASK
+        if group and full:
+            yield group
+            group, size_bytes = [], 0
+        group.append(partition)
+        size_bytes += sizes[partition]
+    if group:
+        yield group
+
+
+def _order(partition: Partition) -> list[tuple[bool, str]]:
+    return [(value is None, value or "") for value in partition]
+
+
+def _task(task: BucketInput | WriteInput | PublishInput, *, raw_bytes: int = 0) -> NewTask:
+    return NewTask(input=msgspec.json.encode(task), raw_bytes=raw_bytes)
+
+
+def _too_many_bad_rows(max_bad_rows: int) -> bytes:
+    message = f"more than {max_bad_rows} rows cannot be exported"
+    kind = ExportErrorKind.TOO_MANY_BAD_ROWS
+    return error_document(kind, message, max_bad_rows=max_bad_rows)

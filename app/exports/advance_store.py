@@ -1,0 +1,183 @@
+"""Lock an export, see what its stage has come to, and add the tasks of the next.
+
+Statements about an export that is locked name its tenant; the one that looks for work serves all
+tenants. Locks are taken in one order: the export, its tasks, its files, the tenant's quotas.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from app.db import Connection, from_row, optional_from_row
+from app.exports.model import ExportStage
+from app.exports.plan.model import PartitionRows
+from app.sql_parameters import in_order
+
+_ALL_FILES_SECONDS: Final = 300.0
+
+
+class ActiveExport(Struct, frozen=True, kw_only=True):
+    """An export that has not ended, whose row is locked; `left` are undone tasks of its stage."""
+
+    id: UUID
+    tenant_id: UUID
+    stage: ExportStage
+    plan: bytes
+    rows_failed: int
+    left: int
+
+
+_ACTIVE_EXPORT = """
+SELECT e.id, e.tenant_id, e.stage, e.plan, e.rows_failed,
+       (SELECT count(*)
+        FROM export_tasks AS t
+        WHERE t.tenant_id = e.tenant_id AND t.export_id = e.id AND t.stage = e.stage
+          AND t.done_token IS NULL) AS left
+FROM exports AS e
+WHERE e.finished_at IS NULL AND e.stage NOT IN ('script', 'publish')
+"""
+
+LOCK_EXPORT = _ACTIVE_EXPORT + "AND e.id = $1 FOR NO KEY UPDATE OF e"
+
+# Another process is at it.
+TRY_LOCK_EXPORT = LOCK_EXPORT + " SKIP LOCKED"
+
+
+async def lock_export(conn: Connection, export_id: UUID, *, wait: bool) -> ActiveExport | None:
+    """Lock an export that advances by its tasks until the transaction ends; None: it does not.
+
+    Without `wait`, one that is locked counts as such.
+    """
+    row = await conn.fetchrow(LOCK_EXPORT if wait else TRY_LOCK_EXPORT, export_id)
+    if row is None:
+        return None
+    if not wait:
+        return from_row(ActiveExport, row)
+    # The count is of before the lock.
+    return optional_from_row(ActiveExport, await conn.fetchrow(LOCK_EXPORT, export_id))
+
+
+# Those whose worker has died between its last task and the next step.
+SELECT_DUE_EXPORTS = """
+SELECT e.id
+FROM exports AS e
+WHERE e.finished_at IS NULL AND e.stage NOT IN ('script', 'publish') AND e.id <> ALL ($2)
+  AND NOT EXISTS (
+      SELECT
+      FROM export_tasks AS t
+      WHERE t.export_id = e.id AND t.stage = e.stage AND t.done_token IS NULL
+  )
+ORDER BY e.id
+LIMIT $1
+"""
+
+
+async def select_due_exports(
+    conn: Connection, limit: int, *, without: Sequence[UUID]
+) -> list[UUID]:
+    """List exports of all tenants that can go on, oldest first, `without` some."""
+    return [row["id"] for row in await conn.fetch(SELECT_DUE_EXPORTS, limit, without)]
+
+
+class NewTask(Struct, frozen=True, kw_only=True):
+    """A task to be added: what it reads, and how many bytes that are."""
+
+    input: bytes
+    raw_bytes: int = 0
+
+
+INSERT_TASKS: Final = """
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS export_id,
+           $3::text AS stage,
+           $4::bytea[] AS inputs,
+           $5::bigint[] AS raw_bytes
+)
+INSERT INTO export_tasks (export_id, stage, number, tenant_id, input, raw_bytes)
+SELECT p.export_id, p.stage, t.number, p.tenant_id, t.input, t.raw_bytes
+FROM parameters AS p,
+     unnest(p.inputs, p.raw_bytes) WITH ORDINALITY AS t (input, raw_bytes, number)
+"""
+
+BEGIN_STAGE = """
+UPDATE exports
+SET stage = $3, tasks = tasks + $4
+WHERE tenant_id = $1 AND id = $2
+"""
+
+
+async def begin_stage(
+    conn: Connection, export: ActiveExport, stage: ExportStage, tasks: Sequence[NewTask]
+) -> None:
+    """Begin a stage with its tasks, numbered from 1."""
+    values = in_order(
+        INSERT_TASKS,
+        tenant_id=export.tenant_id,
+        export_id=export.id,
+        stage=stage,
+        inputs=[each.input for each in tasks],
+        raw_bytes=[each.raw_bytes for each in tasks],
+    )
+    await conn.execute(INSERT_TASKS, *values, timeout=_ALL_FILES_SECONDS)
+    await conn.execute(BEGIN_STAGE, export.tenant_id, export.id, stage, len(tasks))
+
+
+class BucketBytes(Struct, frozen=True, kw_only=True):
+    """The bytes that the map tasks of an export have written for a bucket."""
+
+    bucket: int
+    bytes: int
+
+
+SELECT_BUCKETS = """
+SELECT bucket, sum(bytes)::bigint AS bytes
+FROM export_files
+WHERE tenant_id = $1 AND export_id = $2 AND stage = 'map' AND bucket IS NOT NULL
+GROUP BY bucket
+ORDER BY bucket
+"""
+
+
+async def select_buckets(conn: Connection, export: ActiveExport) -> list[BucketBytes]:
+    """List the buckets that have files."""
+    rows = await conn.fetch(SELECT_BUCKETS, export.tenant_id, export.id)
+    return [from_row(BucketBytes, row) for row in rows]
+
+
+SELECT_PARTITIONS = """
+SELECT partitions
+FROM export_tasks
+WHERE tenant_id = $1 AND export_id = $2 AND stage = 'bucket' AND partitions IS NOT NULL
+ORDER BY number
+"""
+
+
+async def select_partitions(
+    conn: Connection, export: ActiveExport
+) -> list[Sequence[PartitionRows]]:
+    """List what each bucket has by partition."""
+    rows = await conn.fetch(
+        SELECT_PARTITIONS, export.tenant_id, export.id, timeout=_ALL_FILES_SECONDS
+    )
+    return [msgspec.json.decode(row["partitions"], type=list[PartitionRows]) for row in rows]
+
+
+DELETE_STAGE_FILES = """
+DELETE FROM export_files
+WHERE tenant_id = $1 AND export_id = $2 AND stage = $3
+RETURNING blob_key
+"""
+
+
+async def delete_stage_files(
+    conn: Connection, export: ActiveExport, stage: ExportStage
+) -> list[str]:
+    """Delete the files of a stage that no later one reads; return the keys of their blobs."""
+    rows = await conn.fetch(
+        DELETE_STAGE_FILES, export.tenant_id, export.id, stage, timeout=_ALL_FILES_SECONDS
+    )
+    return [row["blob_key"] for row in rows if row["blob_key"] is not None]

@@ -1,0 +1,69 @@
+"""Publish what the tasks of an export have written, and end the export in one transaction."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Final
+from uuid import UUID
+
+from app.datasets.blob_cleanup import delete_blobs
+from app.exports import ending, outcome_store, publication, publish_store
+from app.exports.model import ExportStatus
+from app.exports.publication import Publication
+from app.exports.publish_store import NamedFile, StagedFile
+from app.exports.task_store import ClaimedTask
+from app.resources import Resources
+
+# The end of an id of version 7 is random: ids of the same minute begin alike.
+_ID_DIGITS: Final = 12
+
+
+async def publish(resources: Resources, task: ClaimedTask) -> list[NamedFile]:
+    """Name the files of an export, in the order of their paths, and copy them to its destination.
+
+    Another attempt gives them the same names. Raises TaskFailed, TaskLost, Unavailable, OSError.
+    """
+    async with resources.pool.acquire() as conn:
+        staged = await publish_store.select_staged(conn, task)
+    files = sorted(_named(task.export_id, staged), key=lambda each: each.path)
+    if task.destination is not None:
+        wanted = Publication(
+            export_id=task.export_id,
+            tenant_id=task.tenant_id,
+            destination=task.destination,
+            base_id=task.base_id,
+            files=files,
+        )
+        await publication.publish(resources, wanted)
+    return files
+
+
+async def complete(resources: Resources, task: ClaimedTask, files: Sequence[NamedFile]) -> None:
+    """End an export whose files are published. Raises LeaseLost, DatabaseUnavailable."""
+    async with resources.pool.acquire() as conn, conn.transaction():
+        await outcome_store.finish_task(conn, task)
+        await publish_store.publish_files(conn, task, files, output_sha256=output_sha256(files))
+        ended = await ending.end(conn, task.tenant_id, task.export_id, ExportStatus.SUCCEEDED)
+    await ending.after_commit(resources, ended)
+    if task.destination is not None:
+        keys = [each.file.blob_key for each in files if each.file.blob_key is not None]
+        await delete_blobs(resources.blobs, keys)
+
+
+def output_sha256(files: Sequence[NamedFile]) -> bytes:
+    """Return the SHA-256 of the paths and digests of files, which are in the order of paths."""
+    digest = hashlib.sha256()
+    for each in files:
+        digest.update(each.path.encode() + b"\x00" + each.file.sha256)
+    return digest.digest()
+
+
+def _named(export_id: UUID, files: Sequence[StagedFile]) -> Iterator[NamedFile]:
+    """Name files within their folders, the same at every attempt; those of the base have names."""
+    prefix = export_id.hex[-_ID_DIGITS:]
+    for number, each in enumerate(files, 1):
+        if each.stage == "base":
+            yield NamedFile(path=each.name, file=each)
+        else:
+            folders = each.name.rpartition("/")[0]
+            name = f"{prefix}-{number}.parquet"
+            yield NamedFile(path=f"{folders}/{name}" if folders else name, file=each)

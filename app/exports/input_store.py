@@ -1,0 +1,128 @@
+"""Find what a task reads: parts of the dataset, or files that earlier tasks have written."""
+
+from collections.abc import Sequence
+from typing import Final, assert_never
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from app.db import Connection, from_row
+from app.errors import CrivoError
+from app.exports.model import ExportStage
+from app.exports.plan.model import BucketTask, HeldFile, MapTask, SourceFile, Whole, WriteTask
+from app.exports.task_inputs import BucketInput, MapInput, PartRange, WholeInput, WriteInput
+from app.exports.task_store import ClaimedTask
+from app.exports.work import BaseFile, TaskInput
+
+_ALL_PARTS_SECONDS: Final = 300.0
+
+
+class InputGone(CrivoError):
+    """What a task reads has been deleted."""
+
+
+async def read_input(conn: Connection, task: ClaimedTask) -> TaskInput:
+    """Read what a claimed task is to do. Raises InputGone."""
+    match task.stage:
+        case ExportStage.WHOLE:
+            whole = msgspec.json.decode(task.input, type=WholeInput)
+            base = await _base_files(conn, task)
+            sources = await _sources(conn, task.tenant_id, whole.ranges)
+            held = [_held(each.blob_key, None, each.partition) for each in base]
+            return TaskInput(task=Whole(sources=sources, base=held), base=base)
+        case ExportStage.MAP:
+            mapped = msgspec.json.decode(task.input, type=MapInput)
+            sources = await _sources(conn, task.tenant_id, mapped.ranges)
+            return TaskInput(
+                task=MapTask(sources=sources, number=task.number, buckets=mapped.buckets)
+            )
+        case ExportStage.BUCKET:
+            bucket = msgspec.json.decode(task.input, type=BucketInput).bucket
+            files = await _written(conn, task, ExportStage.MAP, bucket)
+            return TaskInput(task=BucketTask(held=files, bucket=bucket))
+        case ExportStage.WRITE:
+            partitions = msgspec.json.decode(task.input, type=WriteInput).partitions
+            files = await _written(conn, task, ExportStage.BUCKET, None)
+            return TaskInput(task=WriteTask(held=files, partitions=partitions))
+        case ExportStage.SCRIPT | ExportStage.PUBLISH:
+            raise AssertionError(task.stage)
+        case _:
+            assert_never(task.stage)
+
+
+class _Part(Struct, frozen=True, kw_only=True):
+    ordinal: int
+    blob_key: str
+    first_line: int
+
+
+# In the order of the ranges, which is that of the snapshot.
+SELECT_PARTS = """
+SELECT r.ordinal, p.blob_key, p.first_line
+FROM unnest($2::uuid[], $3::integer[], $4::integer[])
+     WITH ORDINALITY AS r (file_id, first_part, last_part, ordinal)
+JOIN dataset_parts AS p ON p.file_id = r.file_id
+                       AND p.number BETWEEN r.first_part AND r.last_part
+WHERE p.tenant_id = $1
+ORDER BY r.ordinal, p.number
+"""
+
+
+async def _sources(conn: Connection, tenant: UUID, ranges: Sequence[PartRange]) -> list[SourceFile]:
+    rows = await conn.fetch(
+        SELECT_PARTS,
+        tenant,
+        [each.file_id for each in ranges],
+        [each.first_part for each in ranges],
+        [each.last_part for each in ranges],
+        timeout=_ALL_PARTS_SECONDS,
+    )
+    parts = [from_row(_Part, row) for row in rows]
+    if len(parts) != sum(each.last_part - each.first_part + 1 for each in ranges):
+        raise InputGone("files of the snapshot have been deleted")
+    return [
+        SourceFile(
+            local=each.blob_key, path=ranges[each.ordinal - 1].path, first_line=each.first_line
+        )
+        for each in parts
+    ]
+
+
+# Those of attempts that count: only their files have rows.
+SELECT_WRITTEN = """
+SELECT f.blob_key, f.bucket, f.partition
+FROM export_tasks AS t
+JOIN export_files AS f ON f.tenant_id = t.tenant_id AND f.export_id = t.export_id
+                      AND f.lease_token = t.done_token
+WHERE t.tenant_id = $1 AND t.export_id = $2 AND t.stage = $3 AND f.stage = $3
+  AND (f.bucket = $4 OR $4 IS NULL)
+ORDER BY t.number, f.number
+"""
+
+
+async def _written(
+    conn: Connection, task: ClaimedTask, stage: ExportStage, bucket: int | None
+) -> list[HeldFile]:
+    rows = await conn.fetch(SELECT_WRITTEN, task.tenant_id, task.export_id, stage, bucket)
+    return [_held(row["blob_key"], row["bucket"], row["partition"]) for row in rows]
+
+
+SELECT_BASE_FILES = """
+SELECT partition, name, blob_key, rows, bytes AS size_bytes, sha256
+FROM export_files
+WHERE tenant_id = $1 AND export_id = $2 AND published
+ORDER BY name
+"""
+
+
+async def _base_files(conn: Connection, task: ClaimedTask) -> list[BaseFile]:
+    if task.base_id is None:
+        return []
+    rows = await conn.fetch(SELECT_BASE_FILES, task.tenant_id, task.base_id)
+    return [from_row(BaseFile, row) for row in rows]
+
+
+def _held(key: str, bucket: int | None, partition: bytes) -> HeldFile:
+    values = msgspec.json.decode(partition, type=tuple[str | None, ...])
+    return HeldFile(local=key, bucket=bucket, partition=values)

@@ -1,0 +1,240 @@
+"""Record what an attempt of a task has done, beside the token of its lease."""
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from app.datasets.upload_store import require_room
+from app.db import Connection
+from app.exports import ending
+from app.exports.model import ExportStage
+from app.exports.plan.model import BadRow, Report
+from app.exports.task_store import ClaimedTask, LeaseLost
+from app.exports.work import Outcome
+from app.limits import MIN_COUNTED_PART_BYTES
+from app.quotas.model import Caps
+from app.sql_parameters import in_order
+
+# Of bad rows, each of which has up to 64 KiB.
+_ERRORS_AT_ONCE: Final = 500
+# A statement about very many files takes seconds.
+_ALL_FILES_SECONDS: Final = 300.0
+
+
+LOCK_LEASED = """
+SELECT true
+FROM export_tasks
+WHERE tenant_id = $1 AND export_id = $2 AND stage = $3 AND number = $4 AND lease_token = $5
+FOR NO KEY UPDATE
+"""
+
+
+async def require_lease(conn: Connection, task: ClaimedTask) -> None:
+    """Lock an export and a task of it that is still this worker's. Raises LeaseLost."""
+    # The export first, as what ends or advances it does.
+    if not await ending.lock_unfinished(conn, task.tenant_id, task.export_id):
+        raise LeaseLost("its export has ended")
+    key = (task.tenant_id, task.export_id, task.stage, task.number, task.lease_token)
+    if await conn.fetchval(LOCK_LEASED, *key) is None:
+        raise LeaseLost("another worker has claimed it")
+
+
+FINISH_TASK = """
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS export_id,
+           $3::text AS stage,
+           $4::integer AS number,
+           $5::bigint AS lease_token,
+           $6::bytea AS partitions
+)
+UPDATE export_tasks AS t
+SET done_token = t.lease_token, finished_at = clock_timestamp(), raw_bytes_done = t.raw_bytes,
+    partitions = p.partitions, worker_id = NULL, lease_token = NULL, lease_expires_at = NULL
+FROM parameters AS p
+WHERE t.tenant_id = p.tenant_id AND t.export_id = p.export_id AND t.stage = p.stage
+  AND t.number = p.number AND t.lease_token = p.lease_token
+"""
+
+
+async def finish_task(
+    conn: Connection, task: ClaimedTask, *, partitions: bytes | None = None
+) -> None:
+    """Let an attempt count: from here on its token is that of the task. Raises LeaseLost."""
+    await require_lease(conn, task)
+    values = in_order(
+        FINISH_TASK,
+        tenant_id=task.tenant_id,
+        export_id=task.export_id,
+        stage=task.stage,
+        number=task.number,
+        lease_token=task.lease_token,
+        partitions=partitions,
+    )
+    await conn.execute(FINISH_TASK, *values)
+
+
+async def record(
+    conn: Connection, task: ClaimedTask, outcome: Outcome, *, max_stored_bytes: int | None
+) -> None:
+    """Record what a task has done, in a transaction of the caller.
+
+    Raises LeaseLost, QuotaExceeded.
+    """
+    report = outcome.report
+    partitions = msgspec.json.encode(report.partitions) if report.partitions else None
+    await finish_task(conn, task, partitions=partitions)
+    errors = [_error(each) for each in report.bad]
+    sizes = [max(size, MIN_COUNTED_PART_BYTES) for size in _sizes(outcome)]
+    sizes += [len(error) + len(bad.record) for error, bad in zip(errors, report.bad, strict=True)]
+    if sizes:
+        caps = Caps(max_stored_bytes=max_stored_bytes)
+        await require_room(conn, task.tenant_id, caps, stored_bytes=sum(sizes), raw_bytes=0)
+    await _insert_files(conn, task, outcome)
+    await _insert_errors(conn, task, report.bad, errors)
+    await _count(conn, task, report)
+
+
+def _sizes(outcome: Outcome) -> list[int]:
+    own = [each.file.size_bytes for each in outcome.files]
+    return own + [each.size_bytes for each in outcome.kept]
+
+
+INSERT_FILES: Final = """
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS export_id,
+           $3::bigint AS lease_token,
+           $4::text[] AS stages,
+           $5::integer[] AS buckets,
+           $6::bytea[] AS partitions,
+           $7::text[] AS names,
+           $8::text[] AS blob_keys,
+           $9::bigint[] AS rows,
+           $10::bigint[] AS bytes,
+           $11::bytea[] AS digests
+)
+INSERT INTO export_files
+       (export_id, lease_token, number, tenant_id, stage, bucket, partition, name, blob_key, rows,
+        bytes, sha256)
+SELECT p.export_id, p.lease_token, f.number, p.tenant_id, f.stage, f.bucket, f.partition, f.name,
+       f.blob_key, f.rows, f.bytes, f.sha256
+FROM parameters AS p,
+     unnest(p.stages, p.buckets, p.partitions, p.names, p.blob_keys, p.rows, p.bytes, p.digests)
+     WITH ORDINALITY AS f (stage, bucket, partition, name, blob_key, rows, bytes, sha256, number)
+"""
+
+
+async def _insert_files(conn: Connection, task: ClaimedTask, outcome: Outcome) -> None:
+    own, kept = outcome.files, outcome.kept
+    if not own and not kept:
+        return
+    values = in_order(
+        INSERT_FILES,
+        tenant_id=task.tenant_id,
+        export_id=task.export_id,
+        lease_token=task.lease_token,
+        stages=[str(task.stage)] * len(own) + ["base"] * len(kept),
+        buckets=[each.file.bucket for each in own] + [None] * len(kept),
+        partitions=[msgspec.json.encode(each.file.partition) for each in own]
+        + [each.partition for each in kept],
+        names=[each.file.name for each in own] + [each.name for each in kept],
+        blob_keys=[each.blob_key for each in own] + [each.blob_key for each in kept],
+        rows=[each.file.rows for each in own] + [each.rows for each in kept],
+        bytes=[each.file.size_bytes for each in own] + [each.size_bytes for each in kept],
+        digests=[each.file.sha256 for each in own] + [each.sha256 for each in kept],
+    )
+    await conn.execute(INSERT_FILES, *values, timeout=_ALL_FILES_SECONDS)
+
+
+INSERT_ERRORS: Final = """
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS export_id,
+           $3::bigint AS lease_token,
+           $4::integer AS after,
+           $5::text[] AS paths,
+           $6::bigint[] AS lines,
+           $7::bytea[] AS errors,
+           $8::bytea[] AS records
+)
+INSERT INTO export_errors
+       (export_id, lease_token, number, tenant_id, path, line, error, record)
+SELECT p.export_id, p.lease_token, p.after + e.number, p.tenant_id, e.path, e.line, e.error,
+       e.record
+FROM parameters AS p,
+     unnest(p.paths, p.lines, p.errors, p.records)
+     WITH ORDINALITY AS e (path, line, error, record, number)
+"""
+
+
+async def _insert_errors(
+    conn: Connection, task: ClaimedTask, bad: Sequence[BadRow], errors: Sequence[bytes]
+) -> None:
+    for after in range(0, len(bad), _ERRORS_AT_ONCE):
+        some = bad[after : after + _ERRORS_AT_ONCE]
+        values = in_order(
+            INSERT_ERRORS,
+            tenant_id=task.tenant_id,
+            export_id=task.export_id,
+            lease_token=task.lease_token,
+            after=after,
+            paths=[each.path for each in some],
+            lines=[each.line for each in some],
+            errors=errors[after : after + _ERRORS_AT_ONCE],
+            records=[each.record for each in some],
+        )
+        await conn.execute(INSERT_ERRORS, *values)
+
+
+def _error(bad: BadRow) -> bytes:
+    """Write why a row is bad as ASCII JSON, as other errors are."""
+    document = {"kind": bad.kind, "message": bad.message, "pointer": bad.pointer}
+    return json.dumps(document).encode("ascii")
+
+
+# Rows are counted where the dataset is read; what the tasks after it read has been counted.
+COUNT_TASK = """
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS id,
+           $3::bigint AS rows_in,
+           $4::bigint AS duplicates,
+           $5::bigint AS rows_failed,
+           $6::bytea AS columns,
+           $7::float8 AS cpu_ms,
+           $8::bigint AS peak_memory_bytes,
+           $9::bigint AS raw_bytes
+)
+UPDATE exports AS e
+SET rows_in = e.rows_in + p.rows_in,
+    duplicates = e.duplicates + p.duplicates,
+    rows_failed = e.rows_failed + p.rows_failed,
+    columns = coalesce(p.columns, e.columns),
+    cpu_ms = e.cpu_ms + p.cpu_ms,
+    peak_memory_bytes = greatest(e.peak_memory_bytes, p.peak_memory_bytes),
+    tasks_done = e.tasks_done + 1,
+    raw_bytes_done = e.raw_bytes_done + p.raw_bytes
+FROM parameters AS p
+WHERE e.tenant_id = p.tenant_id AND e.id = p.id
+"""
+
+
+async def _count(conn: Connection, task: ClaimedTask, report: Report) -> None:
+    reads = task.stage in (ExportStage.WHOLE, ExportStage.MAP)
+    writes = task.stage in (ExportStage.WHOLE, ExportStage.WRITE)
+    values = in_order(
+        COUNT_TASK,
+        tenant_id=task.tenant_id,
+        id=task.export_id,
+        rows_in=report.rows_in if reads else 0,
+        duplicates=report.duplicates,
+        rows_failed=report.bad_rows,
+        columns=msgspec.json.encode(report.columns) if writes else None,
+        cpu_ms=report.cpu_ms,
+        peak_memory_bytes=report.peak_memory_bytes,
+        raw_bytes=task.raw_bytes if reads else 0,
+    )
+    await conn.execute(COUNT_TASK, *values)

@@ -1,0 +1,119 @@
+"""Give the files of an export their names, and make them its result."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from app.db import Connection, from_row
+from app.exports.task_store import ClaimedTask
+from app.sql_parameters import in_order
+
+# A statement about very many files takes seconds.
+_ALL_FILES_SECONDS = 300.0
+
+
+class StagedFile(Struct, frozen=True, kw_only=True):
+    """A file of an attempt that counts, as its task has named it."""
+
+    lease_token: int
+    number: int
+    stage: str
+    name: str
+    partition: bytes
+    blob_key: str | None
+    rows: int
+    size_bytes: int
+    sha256: bytes
+
+
+class NamedFile(Struct, frozen=True, kw_only=True):
+    """A file with its path below the destination."""
+
+    path: str
+    file: StagedFile
+
+
+SELECT_STAGED = """
+SELECT f.lease_token, f.number, f.stage, f.name, f.partition, f.blob_key, f.rows,
+       f.bytes AS size_bytes, f.sha256
+FROM export_tasks AS t
+JOIN export_files AS f ON f.tenant_id = t.tenant_id AND f.export_id = t.export_id
+                      AND f.lease_token = t.done_token
+WHERE t.tenant_id = $1 AND t.export_id = $2 AND t.stage IN ('whole', 'write')
+  AND f.stage IN ('whole', 'write', 'base')
+ORDER BY t.number, f.number
+"""
+
+
+async def select_staged(conn: Connection, task: ClaimedTask) -> list[StagedFile]:
+    """List the files that an export is to publish, in the order of its tasks."""
+    rows = await conn.fetch(
+        SELECT_STAGED, task.tenant_id, task.export_id, timeout=_ALL_FILES_SECONDS
+    )
+    return [from_row(StagedFile, row) for row in rows]
+
+
+PUBLISH_FILES = """
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS export_id,
+           $3::bigint[] AS lease_tokens,
+           $4::integer[] AS numbers,
+           $5::text[] AS names
+)
+UPDATE export_files AS f
+SET name = n.name, published = true
+FROM parameters AS p, unnest(p.lease_tokens, p.numbers, p.names) AS n (lease_token, number, name)
+WHERE f.tenant_id = p.tenant_id AND f.export_id = p.export_id
+  AND f.lease_token = n.lease_token AND f.number = n.number
+"""
+
+# Rows anew, as those that are deleted and added count for the quota of stored bytes.
+FORGET_BLOBS = """
+WITH moved AS (
+    DELETE FROM export_files
+    WHERE tenant_id = $1 AND export_id = $2 AND published AND blob_key IS NOT NULL
+    RETURNING *
+)
+INSERT INTO export_files
+       (export_id, lease_token, number, tenant_id, stage, bucket, partition, name, blob_key, rows,
+        bytes, sha256, published)
+SELECT export_id, lease_token, number, tenant_id, stage, bucket, partition, name, NULL, rows, bytes,
+       sha256, published
+FROM moved
+"""
+
+COUNT_OUTPUT = """
+UPDATE exports
+SET rows_out = $3, files = $4, bytes = $5, output_sha256 = $6, tasks_done = tasks_done + 1
+WHERE tenant_id = $1 AND id = $2
+"""
+
+
+async def publish_files(
+    conn: Connection, task: ClaimedTask, files: Sequence[NamedFile], *, output_sha256: bytes
+) -> None:
+    """Make files the result of an export, in the transaction that ends it.
+
+    The bytes of those at a destination are no longer here.
+    """
+    values = in_order(
+        PUBLISH_FILES,
+        tenant_id=task.tenant_id,
+        export_id=task.export_id,
+        lease_tokens=[each.file.lease_token for each in files],
+        numbers=[each.file.number for each in files],
+        names=[each.path for each in files],
+    )
+    await conn.execute(PUBLISH_FILES, *values, timeout=_ALL_FILES_SECONDS)
+    if task.destination is not None:
+        await conn.execute(FORGET_BLOBS, task.tenant_id, task.export_id, timeout=_ALL_FILES_SECONDS)
+    await conn.execute(
+        COUNT_OUTPUT,
+        task.tenant_id,
+        task.export_id,
+        sum(each.file.rows for each in files),
+        len(files),
+        sum(each.file.size_bytes for each in files),
+        output_sha256,
+    )

@@ -1,0 +1,153 @@
+"""Delete files, bad rows and exports by age, and what ended exports have left.
+
+Statements here serve all tenants: age alone decides.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from app.db import Connection, from_row
+from app.exports.attempt import EXPORT_FOLDER
+from app.payloads.model import ExpiredBatch, Expiry, PayloadOwner
+
+# Each may have very many files.
+_EXPORTS_AT_ONCE: Final = 10
+
+# An export that is continued by one that has not ended is kept with its files.
+_CONTINUED = """
+SELECT
+FROM exports AS c
+WHERE c.tenant_id = e.tenant_id AND c.dataset_id = e.dataset_id AND c.base_id = e.id
+  AND c.finished_at IS NULL
+"""
+
+DELETE_FILES = f"""
+WITH due AS MATERIALIZED (
+    SELECT f.export_id, f.lease_token, f.number
+    FROM exports AS e
+    JOIN export_files AS f ON f.export_id = e.id
+    WHERE e.finished_at < clock_timestamp() - make_interval(days => $1) AND e.destination IS NULL
+      AND NOT EXISTS ({_CONTINUED})
+    LIMIT $2
+    FOR UPDATE OF f SKIP LOCKED
+),
+deleted AS (
+    DELETE FROM export_files AS f
+    USING due
+    WHERE f.export_id = due.export_id AND f.lease_token = due.lease_token AND f.number = due.number
+    RETURNING f.blob_key
+)
+SELECT (SELECT count(*) FROM deleted) AS items,
+       (SELECT count(*) FROM deleted) AS rows,
+       ARRAY(SELECT blob_key FROM deleted WHERE blob_key IS NOT NULL) AS blob_keys
+"""  # noqa: S608 - put together from constants
+
+
+async def delete_files(conn: Connection, days: int, limit: int) -> ExpiredBatch:
+    """Delete up to `limit` files that are kept here, of exports that ended `days` ago."""
+    return from_row(ExpiredBatch, *await conn.fetch(DELETE_FILES, days, limit))
+
+
+DELETE_ERRORS = """
+WITH due AS MATERIALIZED (
+    SELECT b.export_id, b.lease_token, b.number
+    FROM exports AS e
+    JOIN export_errors AS b ON b.export_id = e.id
+    WHERE e.finished_at < clock_timestamp() - make_interval(days => $1)
+    LIMIT $2
+    FOR UPDATE OF b SKIP LOCKED
+),
+deleted AS (
+    DELETE FROM export_errors AS b
+    USING due
+    WHERE b.export_id = due.export_id AND b.lease_token = due.lease_token AND b.number = due.number
+    RETURNING b.export_id
+)
+SELECT (SELECT count(*) FROM deleted) AS items,
+       (SELECT count(*) FROM deleted) AS rows,
+       ARRAY[]::text[] AS blob_keys
+"""
+
+
+async def delete_errors(conn: Connection, days: int, limit: int) -> ExpiredBatch:
+    """Delete up to `limit` bad rows of exports that ended `days` ago."""
+    return from_row(ExpiredBatch, *await conn.fetch(DELETE_ERRORS, days, limit))
+
+
+# A callback that is still tried keeps an export.
+DELETE_EXPORTS = f"""
+WITH due AS MATERIALIZED (
+    SELECT e.id
+    FROM exports AS e
+    WHERE e.finished_at < clock_timestamp() - make_interval(days => $1)
+      AND NOT EXISTS ({_CONTINUED})
+      AND (
+          e.callback_url IS NULL
+          OR e.finished_at < clock_timestamp() - make_interval(days => $1 + 4)
+          OR (
+              SELECT c.status
+              FROM callbacks AS c
+              WHERE c.tenant_id = e.tenant_id AND c.subject = 'export' AND c.subject_id = e.id
+          ) IS DISTINCT FROM 'pending'
+      )
+    ORDER BY e.finished_at, e.id
+    LIMIT least($2, {_EXPORTS_AT_ONCE})
+    FOR UPDATE OF e SKIP LOCKED
+),
+files AS (
+    DELETE FROM export_files AS f
+    USING due
+    WHERE f.export_id = due.id
+    RETURNING f.blob_key
+),
+deleted AS (
+    DELETE FROM exports AS e
+    USING due
+    WHERE e.id = due.id
+    RETURNING e.id
+)
+SELECT (SELECT count(*) FROM deleted) AS items,
+       (SELECT count(*) FROM deleted) + (SELECT count(*) FROM files) AS rows,
+       ARRAY(SELECT blob_key FROM files WHERE blob_key IS NOT NULL) AS blob_keys
+"""  # noqa: S608 - put together from constants
+
+
+async def delete_exports(conn: Connection, days: int, limit: int) -> ExpiredBatch:
+    """Delete some exports that ended `days` ago, with files, bad rows and tasks."""
+    return from_row(ExpiredBatch, *await conn.fetch(DELETE_EXPORTS, days, limit))
+
+
+SELECT_REFERENCED_KEYS = """
+SELECT blob_key
+FROM export_files
+WHERE blob_key = ANY ($1)
+"""
+
+
+async def select_referenced_keys(conn: Connection, keys: Sequence[str]) -> set[str]:
+    """Return those of the keys that a row references; files of a base are of several exports."""
+    return {row["blob_key"] for row in await conn.fetch(SELECT_REFERENCED_KEYS, keys)}
+
+
+EXPORT_OWNER: Final = PayloadOwner(
+    name="exports",
+    folders=frozenset({EXPORT_FOLDER}),
+    select_referenced_keys=select_referenced_keys,
+    expiries=(
+        Expiry(
+            days=lambda settings: settings.keep_export_files_days,
+            expire_batch=delete_files,
+            event="retention.export_files_deleted",
+        ),
+        Expiry(
+            days=lambda settings: settings.keep_payloads_days,
+            expire_batch=delete_errors,
+            event="retention.bad_rows_deleted",
+        ),
+        Expiry(
+            days=lambda settings: settings.keep_receipts_days,
+            expire_batch=delete_exports,
+            event="retention.exports_deleted",
+        ),
+    ),
+)

@@ -1,0 +1,194 @@
+"""Claim tasks of exports, renew their leases, and give them back.
+
+A claim is a lease with a random fencing token: what a worker records that was presumed dead is
+refused. The claim serves all tenants; statements after it name the tenant that it has returned.
+"""
+
+import secrets
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.db import Connection, optional_from_row
+from app.errors import CrivoError
+from app.exports.model import ExportStage
+from app.sql_parameters import in_order
+
+_TOKEN_BITS: Final = 63
+
+
+class LeaseLost(CrivoError):
+    """The task is another worker's, or its export has ended: nothing of it is recorded."""
+
+
+class ClaimedTask(Struct, frozen=True, kw_only=True):
+    """A task under a lease, with what all tasks of its export have in common.
+
+    `attempts` counts this one. `input` is as of `task_inputs`, for the stage.
+    """
+
+    export_id: UUID
+    tenant_id: UUID
+    stage: ExportStage
+    number: int
+    lease_token: int
+    attempts: int
+    input: bytes
+    raw_bytes: int
+    plan: bytes
+    dataset_id: UUID
+    base_id: UUID | None
+    destination: str | None
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return f"{self.export_id}/{self.stage}/{self.number}"
+
+
+# Across tenants: any worker runs what is due, in turns: first of the tenants with the fewest tasks
+# in hand, then what is due longest. Those of a suspended tenant rest.
+CLAIM_TASK = """
+WITH busy AS (
+    SELECT tenant_id, count(*) AS tasks
+    FROM export_tasks
+    WHERE done_token IS NULL AND lease_expires_at >= clock_timestamp()
+    GROUP BY tenant_id
+),
+next AS MATERIALIZED (
+    SELECT t.export_id, t.stage, t.number
+    FROM export_tasks AS t
+    JOIN exports AS e ON e.tenant_id = t.tenant_id AND e.id = t.export_id
+    JOIN tenants AS n ON n.id = t.tenant_id
+    LEFT JOIN busy AS b ON b.tenant_id = t.tenant_id
+    WHERE t.done_token IS NULL AND t.due_at <= clock_timestamp()
+      AND (t.lease_expires_at IS NULL OR t.lease_expires_at < clock_timestamp())
+      AND e.finished_at IS NULL AND n.suspended_at IS NULL
+    ORDER BY coalesce(b.tasks, 0), t.due_at, t.export_id, t.number
+    LIMIT 1
+    FOR NO KEY UPDATE OF t SKIP LOCKED
+)
+UPDATE export_tasks AS t
+SET worker_id = $1, lease_token = $2,
+    lease_expires_at = clock_timestamp() + make_interval(secs => $3),
+    attempts = t.attempts + 1, raw_bytes_done = 0
+FROM next AS n, exports AS e
+WHERE t.export_id = n.export_id AND t.stage = n.stage AND t.number = n.number
+  AND e.tenant_id = t.tenant_id AND e.id = t.export_id
+RETURNING t.export_id, t.tenant_id, t.stage, t.number, t.lease_token, t.attempts, t.input,
+          t.raw_bytes, e.plan, e.dataset_id, e.base_id, e.destination
+"""
+
+# A statement of its own: the end of an export locks it before its tasks.
+START_EXPORT = """
+UPDATE exports
+SET status = 'running', started_at = clock_timestamp()
+WHERE tenant_id = $1 AND id = $2 AND status = 'queued'
+RETURNING true
+"""
+
+
+async def claim_task(
+    conn: Connection, worker_id: UUID, *, lease_seconds: float
+) -> ClaimedTask | None:
+    """Claim the task that is due first; None if none is."""
+    token = secrets.randbits(_TOKEN_BITS)
+    row = await conn.fetchrow(CLAIM_TASK, worker_id, token, lease_seconds)
+    return optional_from_row(ClaimedTask, row)
+
+
+async def start_export(conn: Connection, task: ClaimedTask) -> bool:
+    """Mark the export of a claimed task as running; return whether it was queued until now."""
+    started = await conn.fetchval(START_EXPORT, task.tenant_id, task.export_id)
+    return started is not None
+
+
+RENEW_TASK = """
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS export_id,
+           $3::text AS stage,
+           $4::integer AS number,
+           $5::bigint AS lease_token,
+           $6::float8 AS lease_seconds,
+           $7::bigint AS raw_bytes_done
+)
+UPDATE export_tasks AS t
+SET lease_expires_at = clock_timestamp() + make_interval(secs => p.lease_seconds),
+    raw_bytes_done = least(p.raw_bytes_done, t.raw_bytes)
+FROM parameters AS p, exports AS e
+WHERE t.tenant_id = p.tenant_id AND t.export_id = p.export_id AND t.stage = p.stage
+  AND t.number = p.number AND t.lease_token = p.lease_token AND t.done_token IS NULL
+  AND e.tenant_id = p.tenant_id AND e.id = p.export_id AND e.finished_at IS NULL
+RETURNING true
+"""
+
+
+async def renew(
+    conn: Connection, task: ClaimedTask, *, lease_seconds: float, raw_bytes_done: int
+) -> bool:
+    """Renew a lease; return whether it was still this worker's, and its export goes on."""
+    values = in_order(
+        RENEW_TASK,
+        tenant_id=task.tenant_id,
+        export_id=task.export_id,
+        stage=task.stage,
+        number=task.number,
+        lease_token=task.lease_token,
+        lease_seconds=lease_seconds,
+        raw_bytes_done=raw_bytes_done,
+    )
+    return await conn.fetchval(RENEW_TASK, *values) is not None
+
+
+RELEASE_TASK = """
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS export_id,
+           $3::text AS stage,
+           $4::integer AS number,
+           $5::bigint AS lease_token,
+           $6::float8 AS after_seconds,
+           $7::boolean AS counts
+)
+UPDATE export_tasks AS t
+SET worker_id = NULL, lease_token = NULL, lease_expires_at = NULL, raw_bytes_done = 0,
+    due_at = clock_timestamp() + make_interval(secs => p.after_seconds),
+    attempts = t.attempts - CASE WHEN p.counts THEN 0 ELSE 1 END
+FROM parameters AS p
+WHERE t.tenant_id = p.tenant_id AND t.export_id = p.export_id AND t.stage = p.stage
+  AND t.number = p.number AND t.lease_token = p.lease_token
+"""
+
+
+async def release(
+    conn: Connection, task: ClaimedTask, *, after_seconds: float, counts: bool
+) -> None:
+    """Give a lease back; the task is due in `after_seconds`, and the attempt counts or not."""
+    values = in_order(
+        RELEASE_TASK,
+        tenant_id=task.tenant_id,
+        export_id=task.export_id,
+        stage=task.stage,
+        number=task.number,
+        lease_token=task.lease_token,
+        after_seconds=after_seconds,
+        counts=counts,
+    )
+    await conn.execute(RELEASE_TASK, *values)
+
+
+SELECT_HAS_DATASET = """
+SELECT EXISTS (
+    SELECT
+    FROM datasets
+    WHERE tenant_id = $1 AND id = $2
+)
+"""
+
+
+async def has_dataset(conn: Connection, task: ClaimedTask) -> bool:
+    """Return whether the dataset of an export is still there."""
+    found: bool = await conn.fetchval(SELECT_HAS_DATASET, task.tenant_id, task.dataset_id)
+    return found

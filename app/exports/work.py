@@ -1,0 +1,89 @@
+"""Define what an attempt of a task is given, and what it gives back."""
+
+from collections.abc import Mapping, Sequence
+from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.exports.plan.model import (
+    BucketTask,
+    HeldFile,
+    MapTask,
+    Report,
+    SourceFile,
+    Task,
+    Whole,
+    WriteTask,
+    WrittenFile,
+)
+
+
+class BaseFile(Struct, frozen=True, kw_only=True):
+    """A published file of the export that another continues."""
+
+    partition: bytes
+    name: str
+    blob_key: str
+    rows: int
+    size_bytes: int
+    sha256: bytes
+
+
+class TaskInput(Struct, frozen=True, kw_only=True):
+    """What a task does; each `local` of it is the key of a blob.
+
+    `base` are the files of `Whole.base`, in the same order.
+    """
+
+    task: Task
+    base: Sequence[BaseFile] = ()
+
+
+class UploadedFile(Struct, frozen=True, kw_only=True):
+    """A file that a task has written, and the blob that it is now."""
+
+    file: WrittenFile
+    blob_key: str
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What a task has done, uploaded: its own files, and those of the base that stay."""
+
+    report: Report
+    files: Sequence[UploadedFile]
+    kept: Sequence[BaseFile] = ()
+
+
+def blob_keys(task: Task) -> list[str]:
+    """List the blobs that a task reads, each once."""
+    match task:
+        case Whole(sources=sources, base=base):
+            names = [each.local for each in sources] + [each.local for each in base]
+        case MapTask(sources=sources):
+            names = [each.local for each in sources]
+        case BucketTask(held=held) | WriteTask(held=held):
+            names = [each.local for each in held]
+        case _:
+            assert_never(task)
+    return list(dict.fromkeys(names))
+
+
+def localized(task: Task, paths: Mapping[str, str]) -> Task:
+    """Return a task with paths of local files in the place of keys."""
+
+    def sources(of: Sequence[SourceFile]) -> list[SourceFile]:
+        return [replace(each, local=paths[each.local]) for each in of]
+
+    def held(of: Sequence[HeldFile]) -> list[HeldFile]:
+        return [replace(each, local=paths[each.local]) for each in of]
+
+    match task:
+        case Whole():
+            return replace(task, sources=sources(task.sources), base=held(task.base))
+        case MapTask():
+            return replace(task, sources=sources(task.sources))
+        case BucketTask() | WriteTask():
+            return replace(task, held=held(task.held))
+        case _:
+            assert_never(task)

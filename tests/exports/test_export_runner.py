@@ -1,0 +1,187 @@
+"""A runner records what a task comes to, once, and leaves nothing of what does not count."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from msgspec.structs import replace
+
+from app.db import Pool
+from app.exports import ending
+from app.exports.advance import grouped
+from app.exports.model import ExportStatus
+from app.exports.plan.model import TaskFailed, TaskLost
+from app.exports.retention import EXPORT_OWNER, delete_exports, delete_files
+from app.outages import BlobsUnavailable
+from app.payloads.retention import delete_orphans
+from app.settings import Settings
+from app.tenants.model import DEFAULT_TENANT as TENANT
+from tests.exports.running_exports import RunningExports, StandInTask, lines, open_exports
+
+
+@pytest.fixture
+async def exports(pool: Pool, settings: Settings) -> AsyncIterator[RunningExports]:
+    async with open_exports(pool, replace(settings, lease_seconds=2)) as running:
+        yield running
+
+
+async def test_an_export_is_published_with_names_of_its_own_and_counts(
+    exports: RunningExports,
+) -> None:
+    await exports.datasets.put("a.jsonl", lines(1, 2))
+    await exports.datasets.put("b.jsonl", lines(3))
+    export = await exports.create()
+    stand_in = StandInTask()
+    await exports.run_all(stand_in)
+    row = await exports.row(export)
+    assert (row["status"], row["stage"], row["tasks"], row["tasks_done"]) == (
+        "succeeded", "publish", 2, 2,
+    )  # fmt: skip
+    assert (row["rows_in"], row["duplicates"], row["rows_out"], row["files"], row["bytes"]) == (
+        3, 1, 2, 2, 6,
+    )  # fmt: skip
+    assert row["raw_bytes_done"] == row["raw_bytes"] > 0
+    assert (row["cpu_ms"], row["peak_memory_bytes"]) == (5.0, 1_000)
+    assert len(stand_in.read) == 2
+    files = await exports.published(export)
+    end = export.hex[-12:]
+    assert [each["name"] for each in files] == [
+        f"day=1/{end}-1.parquet",
+        f"day=2/{end}-2.parquet",
+    ]
+    assert [await exports.read(each["blob_key"]) for each in files] == [b"one", b"two"]
+    assert await exports.stored_bytes() == 2 * 4096
+    assert exports.folders() == []
+
+
+async def test_a_task_that_cannot_succeed_fails_its_export_with_the_reason(
+    exports: RunningExports,
+) -> None:
+    export = await exports.create(buckets=None)
+    failed = TaskFailed("bad_row", "the key of a row is missing", {"path": "a", "line": 3})
+    await exports.run_all(StandInTask(failed))
+    row = await exports.row(export)
+    assert (row["status"], row["error"]) == (
+        "failed",
+        b'{"kind": "bad_row", "message": "the key of a row is missing", "path": "a", "line": 3}',
+    )
+
+
+async def test_a_task_that_is_lost_is_tried_again_until_it_was_lost_too_often(
+    exports: RunningExports,
+) -> None:
+    lost = TaskLost("DuckDB was killed")
+    export = await exports.create()
+    async with exports.runner(StandInTask(lost, lost, lost)) as runner:
+        for _ in range(4):
+            await exports.pool.execute("UPDATE export_tasks SET due_at = now()")
+            assert await runner.run_next()
+    row = await exports.row(export)
+    assert row["status"] == "failed"
+    assert b'"kind": "worker_lost"' in row["error"]
+
+
+async def test_an_outage_costs_no_attempt_and_leaves_no_file(exports: RunningExports) -> None:
+    export = await exports.create()
+    stand_in = StandInTask(BlobsUnavailable(), OSError(28, "full"))
+    async with exports.runner(stand_in) as runner:
+        for _ in range(2):
+            await exports.pool.execute("UPDATE export_tasks SET due_at = now()")
+            await runner.run_next()
+    [task] = await exports.tasks(export)
+    assert (task["attempts"], task["lease_token"]) == (0, None)
+    assert (await exports.row(export))["status"] == "running"
+    assert exports.folders() == []
+
+
+async def test_a_cancelled_export_stops_its_task_and_deletes_what_it_wrote(
+    exports: RunningExports,
+) -> None:
+    export = await exports.create()
+    stand_in = StandInTask()
+    stand_in.may_end.clear()
+    running = asyncio.create_task(exports.run_all(stand_in))
+    await stand_in.began.wait()
+    async with exports.pool.acquire() as conn, conn.transaction():
+        await ending.end(conn, TENANT, export, ExportStatus.CANCELLED)
+    async with asyncio.timeout(30):
+        await running
+    assert stand_in.cancelled
+    assert exports.blob_keys() == set()
+    assert exports.folders() == []
+
+
+async def test_a_worker_that_stops_gives_its_task_back(exports: RunningExports) -> None:
+    export = await exports.create()
+    stand_in = StandInTask()
+    stand_in.may_end.clear()
+    running = asyncio.create_task(exports.run_all(stand_in))
+    await stand_in.began.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    [task] = await exports.tasks(export)
+    assert (task["attempts"], task["lease_token"]) == (0, None)
+    await exports.run_all(StandInTask())
+    assert (await exports.row(export))["status"] == "succeeded"
+
+
+async def test_an_export_over_the_quota_of_stored_bytes_fails_and_keeps_nothing(
+    exports: RunningExports,
+) -> None:
+    await exports.pool.execute("UPDATE tenants SET max_stored_bytes = 8000")
+    export = await exports.create()
+    await exports.run_all(StandInTask())
+    row = await exports.row(export)
+    assert row["status"] == "failed"
+    assert b'"kind": "over_quota"' in row["error"]
+    assert exports.blob_keys() == set()
+    assert await exports.stored_bytes() == 0
+
+
+async def test_an_export_fails_once_its_dataset_is_deleted(exports: RunningExports) -> None:
+    await exports.datasets.put("a.jsonl", lines(1))
+    export = await exports.create()
+    await exports.datasets.delete()
+    await exports.run_all(StandInTask())
+    assert b'"kind": "input_deleted"' in (await exports.row(export))["error"]
+
+
+async def test_files_are_deleted_by_age_and_blobs_only_when_no_export_names_them(
+    exports: RunningExports,
+) -> None:
+    await exports.datasets.put("a.jsonl", lines(1))
+    first = await exports.create()
+    await exports.run_all(StandInTask())
+    kept = {each["blob_key"] for each in await exports.published(first)}
+    second = await exports.create(base=first)
+    async with exports.pool.acquire() as conn:
+        await _make_old(exports, first)
+        # It is continued by one that has not ended.
+        assert (await delete_files(conn, 30, 10)).items == 0
+        await exports.run_all(StandInTask())
+        assert (await delete_files(conn, 30, 10)).items == 2
+        assert (await delete_exports(conn, 30, 10)).items == 1
+    assert len(await exports.published(second)) == 4
+    assert exports.blob_keys() >= kept
+    await exports.pool.execute("DELETE FROM export_files WHERE stage = 'base'")
+    await delete_orphans(
+        exports.pool, exports.blobs, (EXPORT_OWNER,), min_age=timedelta(seconds=-60)
+    )
+    assert exports.blob_keys() == {each["blob_key"] for each in await exports.published(second)}
+    assert await exports.stored_bytes() == 2 * 4096
+
+
+async def _make_old(exports: RunningExports, export: UUID) -> None:
+    await exports.pool.execute(
+        "UPDATE exports SET created_at = created_at - interval '40 days', "
+        "finished_at = finished_at - interval '40 days' WHERE id = $1",
+        export,
+    )
+
+
+def test_partitions_are_written_in_groups_of_about_a_file() -> None:
+    sizes = {("b",): 60, ("a",): 30, (None,): 10, ("c",): 50, ("d",): 200}
+    assert list(grouped(sizes, 100)) == [[("a",), ("b",)], [("c",)], [("d",)], [(None,)]]

@@ -1,0 +1,119 @@
+"""A task is one worker's at a time, in turns of tenants; what a lost one reports is refused."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+import uuid_utils.compat as uuid
+
+from app.db import Connection, Pool
+from app.exports import ending, outcome_store, task_store
+from app.exports.model import ExportStatus
+from app.exports.plan.model import Report
+from app.exports.task_store import ClaimedTask, LeaseLost
+from app.exports.work import Outcome
+from app.settings import Settings
+from app.tenants.model import DEFAULT_TENANT as TENANT
+from tests.exports.running_exports import RunningExports, open_exports
+
+WORKER, OTHER = uuid.uuid7(), uuid.uuid7()
+
+
+@pytest.fixture
+async def exports(pool: Pool, settings: Settings) -> AsyncIterator[RunningExports]:
+    async with open_exports(pool, settings) as running:
+        yield running
+
+
+async def claim(conn: Connection, *, seconds: float = 60.0, by: UUID = WORKER) -> ClaimedTask:
+    task = await task_store.claim_task(conn, by, lease_seconds=seconds)
+    assert task is not None
+    return task
+
+
+def outcome() -> Outcome:
+    report = Report(
+        rows_in=1,
+        rows_out=1,
+        duplicates=0,
+        bad_rows=0,
+        bad=(),
+        files=(),
+        columns=(),
+        cpu_ms=1.0,
+        peak_memory_bytes=1,
+    )
+    return Outcome(report=report, files=())
+
+
+async def test_an_expired_lease_is_another_workers_and_the_late_outcome_is_refused(
+    exports: RunningExports,
+) -> None:
+    export = await exports.create()
+    async with exports.pool.acquire() as conn:
+        late = await claim(conn, seconds=-1.0)
+        taken = await claim(conn, by=OTHER)
+        assert (late.attempts, taken.attempts) == (1, 2)
+        assert await task_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
+        assert not await task_store.renew(conn, late, lease_seconds=60.0, raw_bytes_done=1)
+        await task_store.release(conn, late, after_seconds=0.0, counts=True)
+        with pytest.raises(LeaseLost):
+            async with conn.transaction():
+                await outcome_store.record(conn, late, outcome(), max_stored_bytes=None)
+        assert await task_store.renew(conn, taken, lease_seconds=60.0, raw_bytes_done=1)
+        async with conn.transaction():
+            await outcome_store.record(conn, taken, outcome(), max_stored_bytes=None)
+        # Once is enough.
+        with pytest.raises(LeaseLost):
+            async with conn.transaction():
+                await outcome_store.record(conn, taken, outcome(), max_stored_bytes=None)
+        assert await task_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
+    [row] = await exports.tasks(export)
+    assert row["done_token"] == taken.lease_token
+    assert (await exports.row(export))["rows_in"] == 1
+
+
+async def test_one_tenant_has_one_task_in_hand_while_others_wait(exports: RunningExports) -> None:
+    other = uuid.uuid7()
+    await exports.pool.execute("INSERT INTO tenants (id, name) VALUES ($1, 'other')", other)
+    mine = [await exports.create() for _ in range(3)]
+    others = [await exports.create(tenant=other) for _ in range(2)]
+    async with exports.pool.acquire() as conn:
+        claimed = [(await claim(conn)).export_id for _ in range(5)]
+    assert claimed == [mine[0], others[0], mine[1], others[1], mine[2]]
+
+
+async def test_those_of_a_suspended_tenant_rest(exports: RunningExports) -> None:
+    await exports.create()
+    async with exports.pool.acquire() as conn:
+        await conn.execute("UPDATE tenants SET suspended_at = now() WHERE id = $1", TENANT)
+        assert await task_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
+        await conn.execute("UPDATE tenants SET suspended_at = NULL WHERE id = $1", TENANT)
+        await claim(conn)
+
+
+async def test_a_released_task_is_due_later_and_counts_as_it_is_said(
+    exports: RunningExports,
+) -> None:
+    await exports.create()
+    async with exports.pool.acquire() as conn:
+        await task_store.release(conn, await claim(conn), after_seconds=0.0, counts=False)
+        await task_store.release(conn, await claim(conn), after_seconds=0.0, counts=True)
+        task = await claim(conn)
+        assert task.attempts == 2
+        await task_store.release(conn, task, after_seconds=3600.0, counts=False)
+        assert await task_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
+
+
+async def test_an_ended_export_takes_leases_from_its_tasks(exports: RunningExports) -> None:
+    export = await exports.create()
+    async with exports.pool.acquire() as conn:
+        task = await claim(conn)
+        async with conn.transaction():
+            await ending.end(conn, TENANT, export, ExportStatus.CANCELLED)
+        assert not await task_store.renew(conn, task, lease_seconds=60.0, raw_bytes_done=1)
+        await task_store.release(conn, task, after_seconds=0.0, counts=True)
+        assert await task_store.claim_task(conn, OTHER, lease_seconds=60.0) is None
+        with pytest.raises(LeaseLost):
+            async with conn.transaction():
+                await outcome_store.record(conn, task, outcome(), max_stored_bytes=None)
