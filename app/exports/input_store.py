@@ -9,8 +9,16 @@ from msgspec import Struct
 
 from app.db import Connection, from_row
 from app.errors import CrivoError
-from app.exports.model import ExportStage
-from app.exports.plan.model import BucketTask, HeldFile, MapTask, SourceFile, Whole, WriteTask
+from app.exports.model import ExportErrorKind, ExportStage
+from app.exports.plan.model import (
+    BucketTask,
+    HeldFile,
+    MapTask,
+    SourceFile,
+    TaskFailed,
+    Whole,
+    WriteTask,
+)
 from app.exports.task_inputs import BucketInput, MapInput, PartRange, WholeInput, WriteInput
 from app.exports.task_store import ClaimedTask
 from app.exports.work import BaseFile, TaskInput
@@ -29,7 +37,7 @@ async def read_input(conn: Connection, task: ClaimedTask) -> TaskInput:
             whole = msgspec.json.decode(task.input, type=WholeInput)
             base = await _base_files(conn, task)
             sources = await _sources(conn, task.tenant_id, whole.ranges)
-            held = [_held(each.blob_key, None, each.partition) for each in base]
+            held = [_held(each.blob_key or each.name, None, each.partition) for each in base]
             return TaskInput(task=Whole(sources=sources, base=held), base=base)
         case ExportStage.MAP:
             mapped = msgspec.json.decode(task.input, type=MapInput)
@@ -115,14 +123,29 @@ WHERE tenant_id = $1 AND export_id = $2 AND published
 ORDER BY name
 """
 
+COUNT_BASE_FILES = """
+SELECT files
+FROM exports
+WHERE tenant_id = $1 AND id = $2
+"""
+
 
 async def _base_files(conn: Connection, task: ClaimedTask) -> list[BaseFile]:
     if task.base_id is None:
         return []
-    rows = await conn.fetch(SELECT_BASE_FILES, task.tenant_id, task.base_id)
+    rows = await conn.fetch(
+        SELECT_BASE_FILES, task.tenant_id, task.base_id, timeout=_ALL_PARTS_SECONDS
+    )
+    published = await conn.fetchval(COUNT_BASE_FILES, task.tenant_id, task.base_id)
+    if published != len(rows):
+        raise TaskFailed(
+            ExportErrorKind.INPUT_DELETED,
+            "files of the export that this one continues have been replaced or deleted; "
+            "omit `since` to export everything",
+        )
     return [from_row(BaseFile, row) for row in rows]
 
 
-def _held(key: str, bucket: int | None, partition: bytes) -> HeldFile:
+def _held(place: str, bucket: int | None, partition: bytes) -> HeldFile:
     values = msgspec.json.decode(partition, type=tuple[str | None, ...])
-    return HeldFile(local=key, bucket=bucket, partition=values)
+    return HeldFile(local=place, bucket=bucket, partition=values)

@@ -99,7 +99,7 @@ async def record(
 
 def _sizes(outcome: Outcome) -> list[int]:
     own = [each.file.size_bytes for each in outcome.files]
-    return own + [each.size_bytes for each in outcome.kept]
+    return own + [each.size_bytes for each in outcome.kept if each.blob_key is not None]
 
 
 INSERT_FILES: Final = """

@@ -26,6 +26,8 @@ from app.exports.folders import open_attempt_folder, open_worker_folder
 from app.exports.input_store import InputGone, read_input
 from app.exports.lease import leased
 from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
+from app.exports.object_folder import ObjectFolder
+from app.exports.opening import open_destination
 from app.exports.plan.model import Plan, TaskFailed, TaskLost
 from app.exports.task_store import ClaimedTask, LeaseLost
 from app.exports.work import BaseFile, Outcome, TaskInput
@@ -136,7 +138,13 @@ class Runner:
             await completion.complete(self._resources, task, files)
             return
         async with open_attempt_folder(self._folder) as folder:
-            attempt = Attempt(self._resources.blobs, task.tenant_id, folder, self._run_task)
+            attempt = Attempt(
+                self._resources.blobs,
+                task.tenant_id,
+                folder,
+                self._run_task,
+                destination=await self._destination(task),
+            )
             try:
                 outcome = await self._attempt(task, attempt, until=until)
             except (Exception, asyncio.CancelledError):
@@ -156,7 +164,7 @@ class Runner:
             async with self._resources.pool.acquire() as conn:
                 read = await read_input(conn, task)
             report, files = await attempt.run(
-                read.task,
+                read,
                 msgspec.json.decode(task.plan, type=Plan),
                 memory_bytes=settings.export_memory_bytes,
                 threads=settings.export_threads or os.cpu_count() or 1,
@@ -164,6 +172,12 @@ class Runner:
             )
             await lease.renew_for_record()
         return Outcome(report=report, files=files, kept=_kept(read, report.replaced))
+
+    async def _destination(self, task: ClaimedTask) -> ObjectFolder | None:
+        """Open what has files of the export that the one of a task continues."""
+        if task.base_id is None or task.destination is None:
+            return None
+        return await open_destination(self._resources, task.tenant_id, task.destination)
 
     async def _record(self, task: ClaimedTask, outcome: Outcome) -> None:
         default = self._resources.settings.default_max_stored_bytes
