@@ -1,0 +1,232 @@
+"""Exports over HTTP: show, list, follow, cancel, read files, bad rows, manifests and tables."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+import duckdb
+import pytest
+import uuid_utils.compat as uuid
+
+from app.tenants.model import DEFAULT_TENANT
+from tests.exports.stored_exports import StoredError, StoredExport, StoredFile, store
+from tests.support.system import System
+
+JANUARY = StoredFile(
+    name="year=2021/month=01/type=a%3Ab/0190-1.parquet",
+    partition=["2021", "01", "a:b"],
+    content=b"PAR1 january",
+)
+UNKNOWN = StoredFile(
+    name="year=__HIVE_DEFAULT_PARTITION__/month=__HIVE_DEFAULT_PARTITION__/type=it's/0190-2.parquet",
+    partition=[None, None, "it's"],
+)
+LEFT = StoredFile(name="year=2021/month=01/type=a%3Ab/0190-3.parquet", published=False)
+
+
+def stored(system: System, **what: object) -> str:
+    """Store an export; return its address."""
+    export = StoredExport(id=uuid.uuid7(), **what)  # type: ignore[arg-type] - of the test
+    store(system, export)
+    return f"/exports/{export.id}"
+
+
+def test_an_ended_export_shows_what_became_of_the_rows(system: System) -> None:
+    address = stored(system, files=[JANUARY, UNKNOWN, LEFT])
+
+    shown = system.client.get(address).json()
+
+    assert (shown["status"], shown["rows_in"], shown["duplicates"]) == ("succeeded", 10, 3)
+    assert (shown["rows_failed"], shown["rows_out"], shown["files"]) == (2, 5, 2)
+    assert shown["input"] == {"dataset": "events", "snapshot": 4}
+    assert shown["columns"] == [
+        {"name": "event_id", "type": "string", "source": "schema"},
+        {"name": "timestamp", "type": "timestamp", "source": "request"},
+        {"name": "data", "type": "string", "source": "inferred"},
+        {"name": "year", "type": "int", "source": "partition"},
+        {"name": "month", "type": "int", "source": "partition"},
+        {"name": "type", "type": "string", "source": "partition"},
+    ]
+    assert shown["partitions"][0] == {
+        "path": "year=2021/month=01/type=a%3Ab",
+        "rows": 3,
+        "files": 1,
+        "bytes": 12,
+    }
+    assert len(shown["partitions"]) == 2
+    receipt = shown["receipt"]
+    assert (receipt["engine"], receipt["tasks"], receipt["attempts"]) == ("local", 1, 1)
+    listed = system.client.get("/exports", params={"dataset": "events@4", "limit": 200}).json()
+    [own] = [each for each in listed["items"] if address.endswith(each["id"])]
+    assert "receipt" not in own
+    assert system.client.get("/exports", params={"dataset": "events@5"}).status_code == 404
+
+
+def test_files_are_listed_by_path_and_downloaded_in_ranges(system: System) -> None:
+    elsewhere = StoredFile(name="year=2022/b.parquet", content=None)
+    address = stored(system, files=[UNKNOWN, JANUARY, LEFT, elsewhere])
+
+    first = system.client.get(f"{address}/files", params={"limit": 2}).json()
+    last = system.client.get(
+        f"{address}/files", params={"limit": 2, "cursor": first["next_cursor"]}
+    ).json()
+
+    items = [*first["items"], *last["items"]]
+    assert [each["path"] for each in items] == [JANUARY.name, elsewhere.name, UNKNOWN.name]
+    assert (items[1]["url"], last["next_cursor"]) == (None, None)
+    assert items[0]["partition"] == "year=2021/month=01/type=a%3Ab"
+    whole = system.client.get(items[0]["url"])
+    assert (whole.content, whole.headers["ETag"]) == (
+        b"PAR1 january",
+        f'"{items[0]["sha256"]}"',
+    )
+    assert whole.headers["Content-Type"] == "application/vnd.apache.parquet"
+    part = system.client.get(items[0]["url"], headers={"Range": "bytes=0-3"})
+    assert (part.status_code, part.content) == (206, b"PAR1")
+    etag = {"If-None-Match": whole.headers["ETag"]}
+    assert system.client.get(items[0]["url"], headers=etag).status_code == 304
+    assert system.client.get(items[2]["url"]).content == b"PAR1"
+    for name in (LEFT.name, elsewhere.name, "nothing"):
+        missing = system.client.get(f"{address}/files/{quote(name)}")
+        assert missing.json()["type"] == "urn:crivo:problem:export-file-not-found"
+    assert system.client.get(f"/exports/{uuid4()}/files/a").json()["type"] == (
+        "urn:crivo:problem:export-not-found"
+    )
+
+
+def test_bad_rows_of_the_attempt_that_counts_are_listed(system: System) -> None:
+    bad = [
+        StoredError(line=3, record=b"x" * 2_000),
+        StoredError(line=3, token=6),
+        StoredError(line=9, record=b'"\xff"'),
+    ]
+    address = stored(system, errors=bad)
+
+    first = system.client.get(f"{address}/errors", params={"limit": 1, "excerpt": "true"}).json()
+    cursor = first["next_cursor"]
+    second = system.client.get(
+        f"{address}/errors", params={"cursor": cursor, "excerpt": "true"}
+    ).json()
+    plain = system.client.get(f"{address}/errors").json()["items"]
+
+    error = {"kind": "bad_timestamp", "message": "is no moment", "pointer": "/timestamp"}
+    [item] = first["items"]
+    assert item == {"path": "a.jsonl", "line": 3, "error": error, "excerpt": "x" * 1_024}
+    assert [each["excerpt"] for each in second["items"]] == ['"\ufffd"']
+    assert second["next_cursor"] is None
+    assert [(each["line"], "excerpt" in each) for each in plain] == [(3, False), (9, False)]
+    other = system.client.get(f"{stored(system)}/errors", params={"cursor": cursor})
+    assert other.status_code == 422
+
+
+def test_a_manifest_lists_all_published_files(system: System) -> None:
+    address = stored(system, files=[UNKNOWN, JANUARY, LEFT])
+
+    manifest = system.client.get(f"{address}/manifest").json()
+
+    assert [each["path"] for each in manifest["files"]] == [JANUARY.name, UNKNOWN.name]
+    assert (manifest["rows_in"], manifest["duplicates"], manifest["rows_out"]) == (10, 3, 6)
+    assert manifest["partition_by"] == ["year", "month", "type"]
+    shown = system.client.get(address).json()
+    assert manifest["columns"] == shown["columns"]
+    assert manifest["output_sha256"] == shown["receipt"]["output_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "code"),
+    [("running", 409, "export-not-finished"), ("failed", 404, "no-export-output")],
+)
+def test_only_a_succeeded_export_has_a_manifest_and_a_table(
+    system: System, status: str, expected: int, code: str
+) -> None:
+    address = stored(system, status=status, files=[JANUARY])
+
+    for path in ("manifest", "ddl?dialect=hive&location=s3://b/"):
+        answer = system.client.get(f"{address}/{path}")
+        assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (expected, code)
+
+
+def test_a_table_of_hive_has_every_partition_with_its_place(system: System) -> None:
+    address = stored(system, files=[JANUARY, UNKNOWN], destination="s3://lake/events")
+
+    sql = system.client.get(f"{address}/ddl", params={"dialect": "athena", "name": "db.e"})
+
+    assert sql.headers["Content-Type"].startswith("application/sql")
+    create, *alters = sql.text.split(";\n")
+    assert create.startswith("CREATE EXTERNAL TABLE `db`.`e` (")
+    for line in (
+        "  `timestamp` timestamp,",
+        "  `data` string COMMENT 'JSON as text'",
+        "PARTITIONED BY (`year` int, `month` int, `type` string)",
+        "STORED AS PARQUET",
+        "LOCATION 's3://lake/events/'",
+    ):
+        assert line in create.splitlines()
+    added, unknown = (each.strip() for each in alters if each.strip())
+    assert added == (
+        "ALTER TABLE `db`.`e` ADD IF NOT EXISTS PARTITION (`year` = 2021, `month` = 1, "
+        "`type` = 'a:b') LOCATION 's3://lake/events/year=2021/month=01/type=a%3Ab/'"
+    )
+    assert unknown == (
+        "ALTER TABLE `db`.`e` ADD IF NOT EXISTS PARTITION "
+        "(`year` = '__HIVE_DEFAULT_PARTITION__', `month` = '__HIVE_DEFAULT_PARTITION__', "
+        "`type` = 'it\\'s') LOCATION 's3://lake/events/year=__HIVE_DEFAULT_PARTITION__/"
+        "month=__HIVE_DEFAULT_PARTITION__/type=it\\'s/'"
+    )
+
+
+def test_a_table_of_duckdb_reads_the_files_and_the_folders(system: System, tmp_path: Path) -> None:
+    address = stored(system, files=[JANUARY])
+    folder = tmp_path / "year=2021" / "month=01" / "type=a%3Ab"
+    folder.mkdir(parents=True)
+    with duckdb.connect() as conn:
+        conn.execute(
+            "COPY (SELECT 'e' AS event_id, TIMESTAMPTZ '2021-01-02 00:00:00+00' AS timestamp, "
+            f"'{{}}' AS data) TO '{folder}/0190-1.parquet' (FORMAT parquet)"
+        )
+        sql = system.client.get(
+            f"{address}/ddl", params={"dialect": "duckdb", "name": "e", "location": str(tmp_path)}
+        )
+        conn.execute(sql.text)
+        assert conn.sql("SELECT event_id, data, year, month, type FROM e").fetchall() == [
+            ("e", "{}", 2021, 1, "a:b")
+        ]
+
+
+def test_a_table_needs_a_place_and_a_name_that_is_safe(system: System) -> None:
+    address = stored(system, files=[JANUARY])
+
+    for more, parameter in (
+        ({}, "location"),
+        ({"location": "s3://b/'; DROP TABLE x"}, "location"),
+        ({"location": "s3://b/", "name": "a`b"}, "name"),
+    ):
+        refused = system.client.get(f"{address}/ddl", params={"dialect": "hive", **more})
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["parameter"] == parameter
+
+
+def test_cancelling_wakes_those_who_wait_and_leaves_no_files(system: System) -> None:
+    address = stored(system, status="running", files=[LEFT])
+    export_id = UUID(address.rpartition("/")[2])
+    blob = system.folder / "blobs" / str(DEFAULT_TENANT) / "exports" / f"{export_id}-1"
+    assert blob.exists()
+
+    with ThreadPoolExecutor(2) as threads:
+        waiting = threads.submit(system.client.get, address, params={"wait": 60})
+        events = threads.submit(system.client.get, f"{address}/events")
+        cancelled = system.client.post(f"{address}/cancel")
+
+        assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+        assert waiting.result().json()["status"] == "cancelled"
+        last = events.result().text.strip().splitlines()[-1]
+        assert json.loads(last.removeprefix("data: "))["status"] == "cancelled"
+    assert not blob.exists()
+    assert cancelled.json()["receipt"]["output_sha256"] is None
+    assert system.client.post(f"{address}/cancel").json() == cancelled.json()
+    again = system.client.get(f"{address}/events", headers={"Last-Event-ID": "5"})
+    assert again.status_code == 204
+    ended = system.client.post(f"{stored(system)}/cancel")
+    assert ended.json()["type"] == "urn:crivo:problem:export-finished"
