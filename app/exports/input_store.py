@@ -89,9 +89,10 @@ async def _sources(conn: Connection, tenant: UUID, ranges: Sequence[PartRange]) 
     parts = [from_row(_Part, row) for row in rows]
     if len(parts) != sum(each.last_part - each.first_part + 1 for each in ranges):
         raise InputGone("files of the snapshot have been deleted")
+    # Errors count lines from 1.
     return [
         SourceFile(
-            local=each.blob_key, path=ranges[each.ordinal - 1].path, first_line=each.first_line
+            local=each.blob_key, path=ranges[each.ordinal - 1].path, first_line=each.first_line + 1
         )
         for each in parts
     ]

@@ -17,17 +17,18 @@ _LONGEST_BEAT_SECONDS: Final = 1.0
 
 
 class Lease:
-    """The lease of a task that runs, with the bytes that it has read."""
+    """The lease of a task that runs, and how far the task has come."""
 
     def __init__(self, resources: Resources, task: ClaimedTask) -> None:
         """Take a claimed task."""
         self._resources = resources
         self._task = task
-        self._bytes_read = 0
+        self._read = 0.0
 
     def note(self, progress: Progress) -> None:
         """Take how far the task has come; the next renewal records it."""
-        self._bytes_read = progress.bytes_read
+        # Of what it reads as it is stored; what counts is the size before compression.
+        self._read = progress.bytes_read / max(1, progress.total_bytes)
 
     async def renew(self) -> bool:
         """Renew the lease; return whether it was still held. Raises DatabaseUnavailable."""
@@ -36,7 +37,7 @@ class Lease:
                 conn,
                 self._task,
                 lease_seconds=self._resources.settings.lease_seconds,
-                raw_bytes_done=self._bytes_read,
+                raw_bytes_done=int(self._read * self._task.raw_bytes),
             )
 
     async def renew_for_record(self) -> None:

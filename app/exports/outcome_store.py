@@ -84,7 +84,9 @@ async def record(
     Raises LeaseLost, QuotaExceeded.
     """
     report = outcome.report
-    partitions = msgspec.json.encode(report.partitions) if report.partitions else None
+    # The tasks that write are planned by them.
+    is_planned = task.stage is ExportStage.BUCKET
+    partitions = msgspec.json.encode(report.partitions) if is_planned else None
     await finish_task(conn, task, partitions=partitions)
     errors = [_error(each) for each in report.bad]
     sizes = [max(size, MIN_COUNTED_PART_BYTES) for size in _sizes(outcome)]

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from app.db import Pool
 from app.exports import ending
-from app.exports.advance import grouped
+from app.exports.advance import Partition, grouped
 from app.exports.model import ExportStatus
 from app.exports.plan.model import TaskFailed, TaskLost
 from app.exports.retention import EXPORT_OWNER, delete_exports, delete_files
@@ -183,5 +183,5 @@ async def _make_old(exports: RunningExports, export: UUID) -> None:
 
 
 def test_partitions_are_written_in_groups_of_about_a_file() -> None:
-    sizes = {("b",): 60, ("a",): 30, (None,): 10, ("c",): 50, ("d",): 200}
+    sizes: dict[Partition, int] = {("b",): 60, ("a",): 30, (None,): 10, ("c",): 50, ("d",): 200}
     assert list(grouped(sizes, 100)) == [[("a",), ("b",)], [("c",)], [("d",)], [(None,)]]

@@ -1,0 +1,247 @@
+"""What `POST /exports` accepts, how it plans it, and what it refuses."""
+
+import asyncio
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+import uuid_utils.compat as uuid
+
+from app.exports.model import CreateExport
+from app.exports.plan.model import JSON_TEXT, ExportColumn, Grain, PartitionColumn, Plan
+from app.exports.plans import hash_of, plan_of
+from app.exports.task_inputs import PartRange, WholeInput
+from app.schemas.ddl.types import Kind, Scalar, StructOf
+from tests.exports.stored_exports import StoredExport, StoredFile, store
+from tests.support.system import System
+
+SCHEMA: Final = {
+    "type": "object",
+    "properties": {
+        "event_id": {"type": "string"},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "event_type": {"type": "string"},
+        "data": {"type": "object"},
+        "user": {"type": "object", "properties": {"id": {"type": "integer"}}},
+    },
+}
+LINE: Final = b'{"event_id":"e","timestamp":"2021-01-01T00:00:00Z","event_type":"a"}\n'
+
+
+def put_dataset(system: System, **more: object) -> str:
+    """Publish two files of records; return the dataset's name."""
+    name = f"events-{uuid4()}"
+    assert system.client.put(f"/datasets/{name}", json=more).status_code == 201
+    for path in ("a.jsonl", "b/c.jsonl"):
+        put_file(system, name, path)
+    return name
+
+
+def put_file(system: System, dataset: str, path: str) -> None:
+    answer = system.client.put(f"/datasets/{dataset}/files/{path}", content=LINE)
+    assert answer.is_success, answer.text
+
+
+def create(system: System, dataset: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - any JSON
+    headers = more.pop("headers", None)
+    return system.client.post("/exports", json={"dataset": dataset, **more}, headers=headers)
+
+
+def row_of(system: System, location: str, sql: str) -> asyncpg.Record:
+    async def read() -> asyncpg.Record:
+        conn = await asyncpg.connect(system.environ["DATABASE_URL"])
+        try:
+            row = await conn.fetchrow(sql, UUID(location.rpartition("/")[2]))
+            assert row is not None
+            return row
+        finally:
+            await conn.close()
+
+    return asyncio.run(read())
+
+
+def plan_in(system: System, location: str) -> Plan:
+    plan = row_of(system, location, "SELECT plan FROM exports WHERE id = $1")["plan"]
+    return msgspec.json.decode(plan, type=Plan)
+
+
+def test_an_export_is_planned_from_the_request_and_the_schema(system: System) -> None:
+    schema = f"event-{uuid4()}"[:40]
+    assert system.client.put(f"/schemas/{schema}", json={"schema": SCHEMA}).is_success
+    name = put_dataset(system, schema=schema)
+    wanted = {
+        "deduplicate": {"key": "/event_id", "latest_by": "/timestamp"},
+        "partition_by": [{"year": "/timestamp"}, {"kind": "/data/kind"}, "/event_type"],
+        "labels": {"of": "plan"},
+    }
+    headers = {"Idempotency-Key": str(uuid4())}
+
+    accepted = create(system, f"{name}@2", **wanted, headers=headers)
+    repeated = create(system, f"{name}@2", **wanted, headers=headers)
+
+    assert accepted.status_code == 202, accepted.text
+    location = accepted.headers["Location"]
+    assert location == accepted.json()["url"] == repeated.headers["Location"]
+    assert repeated.headers["Idempotency-Replayed"] == "true"
+    assert plan_in(system, location) == Plan(
+        key=["/event_id"],
+        latest_by="/timestamp",
+        partition_by=[
+            PartitionColumn(name="year", grain=Grain.YEAR, pointer="/timestamp"),
+            PartitionColumn(name="kind", grain=Grain.VALUE, pointer="/data/kind"),
+            PartitionColumn(name="event_type", grain=Grain.VALUE, pointer="/event_type"),
+        ],
+        columns=plan_in(system, location).columns,
+        max_bad_rows=1_000,
+    )
+    columns = {each.name: each for each in plan_in(system, location).columns}
+    # A value that is in the folders is not in the files.
+    assert list(columns) == ["event_id", "timestamp", "data", "user"]
+    assert columns["data"] == ExportColumn(
+        name="data", pointer="/data", type=JSON_TEXT, source="schema"
+    )
+    assert isinstance(columns["user"].type, StructOf)
+    shown = system.client.get(location).json()
+    assert shown["input"] == {"dataset": name, "snapshot": 2}
+    assert (shown["labels"], shown["request"]["dataset"]) == ({"of": "plan"}, f"{name}@2")
+    assert shown["progress"]["bytes"] == 2 * len(LINE)
+    task = row_of(system, location, "SELECT stage, input FROM export_tasks WHERE export_id = $1")
+    ranges = msgspec.json.decode(task["input"], type=WholeInput).ranges
+    assert (task["stage"], [each.path for each in ranges]) == ("whole", ["a.jsonl", "b/c.jsonl"])
+    assert isinstance(ranges[0], PartRange)
+    assert (ranges[0].first_part, ranges[0].last_part, ranges[0].first_line) == (1, 1, 0)
+
+
+def test_a_choice_of_columns_has_types_of_its_own_or_of_the_schema(system: System) -> None:
+    schema = f"event-{uuid4()}"[:40]
+    assert system.client.put(f"/schemas/{schema}", json={"schema": SCHEMA}).is_success
+    name = put_dataset(system, schema=schema)
+
+    location = create(
+        system,
+        name,
+        columns={
+            "id": "/event_id",
+            "user": {"pointer": "/user", "type": "json"},
+            "who": {"pointer": "/user", "type": "struct"},
+            "user_id": "/user/id",
+            "amount": {"pointer": "/data/amount", "type": "decimal(10,2)"},
+            "kind": "/data/kind",
+        },
+    ).headers["Location"]
+
+    types = {each.name: (each.type, each.source) for each in plan_in(system, location).columns}
+    assert types["id"] == (Scalar(Kind.STRING), "schema")
+    assert types["user"] == (JSON_TEXT, "request")
+    assert isinstance(types["who"][0], StructOf)
+    assert isinstance(types["user_id"][0], Scalar)
+    assert types["user_id"][0].kind is Kind.BIGINT
+    assert types["amount"] == (Scalar(Kind.DECIMAL, (10, 2)), "request")
+    assert types["kind"] == (None, "inferred")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pointer"),
+    [
+        ({"deduplicate": {"key": "/a~2"}}, "/deduplicate/key"),
+        ({"deduplicate": {"key": ["/a", "/a"]}}, "/deduplicate/key"),
+        ({"deduplicate": {"key": "/a", "latest_by": "/b\u0001"}}, "/deduplicate/latest_by"),
+        ({"partition_by": [{"year": "/t"}, {"YEAR": "/u"}]}, "/partition_by/1"),
+        ({"partition_by": [{}]}, "/partition_by/0"),
+        ({"partition_by": ["/event-type"]}, "/partition_by/0"),
+        ({"partition_by": ["/a"] * 9}, "/partition_by"),
+        ({"columns": {}}, "/columns"),
+        ({"columns": {"a": "/a", "A": "/b"}}, "/columns"),
+        ({"columns": {"year": "/a"}, "partition_by": [{"year": "/t"}]}, "/columns"),
+        ({"columns": {"a": {"pointer": "/a", "type": "text"}}}, "/columns/a/type"),
+        ({"columns": {"a": {"pointer": "/a", "type": "decimal(39,2)"}}}, "/columns/a/type"),
+        ({"columns": {"a": {"pointer": "/a", "type": "struct"}}}, "/columns/a/type"),
+        ({"columns": {"a\u0007": "/a"}}, "/columns/a\u0007"),
+        ({"to": "s3://somewhere/else"}, "/to"),
+        ({"since": 9}, "/since"),
+        ({"script": "normalise@2"}, "/script"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_with_its_place(
+    system: System, wanted: dict[str, Any], pointer: str
+) -> None:
+    refused = create(system, put_dataset(system), **wanted)
+
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["errors"][0]["pointer"] == pointer
+
+
+def test_an_export_needs_a_snapshot_of_records(system: System) -> None:
+    text = put_dataset(system, format="text")
+    empty = f"empty-{uuid4()}"
+    assert system.client.put(f"/datasets/{empty}", json={}).is_success
+
+    assert create(system, text).json()["errors"][0]["pointer"] == "/dataset"
+    for name in (empty, "nowhere"):
+        missing = create(system, name)
+        assert (missing.status_code, missing.json()["errors"][0]["pointer"]) == (404, "/dataset")
+
+
+def test_an_export_continues_one_whose_input_was_only_appended_to(system: System) -> None:
+    name = put_dataset(system)
+    dataset_id = UUID(system.client.get(f"/datasets/{name}").json()["id"])
+    plan = plan_of(CreateExport(dataset=name), ())
+    base = StoredExport(
+        id=uuid.uuid7(),
+        dataset_id=dataset_id,
+        dataset=name,
+        snapshot=2,
+        plan=plan,
+        plan_sha256=hash_of(plan, None),
+        files=[StoredFile(name="a.parquet")],
+    )
+    assert create(system, name, since=2).json()["type"] == "urn:crivo:problem:cannot-continue"
+    store(system, base)
+    put_file(system, name, "new.jsonl")
+
+    other = create(system, name, since=2, deduplicate={"key": "/event_id"})
+    continued = create(system, name, since=2)
+
+    assert other.status_code == 409
+    location = continued.headers["Location"]
+    row = row_of(system, location, "SELECT base_id, raw_bytes FROM exports WHERE id = $1")
+    assert (row["base_id"], row["raw_bytes"]) == (base.id, len(LINE))
+    task = row_of(system, location, "SELECT input FROM export_tasks WHERE export_id = $1")
+    [part] = msgspec.json.decode(task["input"], type=WholeInput).ranges
+    assert part.path == "new.jsonl"
+    put_file(system, name, "a.jsonl")
+    replaced = create(system, name, since=2)
+    assert replaced.status_code == 409
+    assert f"{name}@4 has replaced" in replaced.json()["detail"]
+
+
+def test_an_unfinished_export_keeps_its_snapshot_but_not_its_dataset(system: System) -> None:
+    name = put_dataset(system)
+    dataset_id = UUID(system.client.get(f"/datasets/{name}").json()["id"])
+    reader = StoredExport(
+        id=uuid.uuid7(), status="running", dataset_id=dataset_id, dataset=name, snapshot=1
+    )
+    store(system, reader)
+
+    kept = system.client.delete(f"/datasets/{name}/snapshots/1")
+
+    assert kept.json()["type"] == "urn:crivo:problem:read-by-export"
+    assert kept.json()["export"] == str(reader.id)
+    assert system.client.delete(f"/datasets/{name}").status_code == 204
+    assert system.client.post(f"/exports/{reader.id}/cancel").is_success
+
+
+def test_a_tenant_has_a_limited_number_of_exports_that_have_not_ended(system: System) -> None:
+    name = put_dataset(system)
+    reader = StoredExport(id=uuid.uuid7(), status="running")
+    store(system, reader)
+
+    with system.another_api(CRIVO_MAX_ACTIVE_EXPORTS="1") as url:
+        refused = httpx.post(f"{url}/exports", json={"dataset": name}, trust_env=False)
+
+    assert refused.status_code == 429
+    assert refused.json()["quota"] == "active-exports"
+    assert system.client.post(f"/exports/{reader.id}/cancel").is_success

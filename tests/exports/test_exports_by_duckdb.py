@@ -1,0 +1,130 @@
+"""Exports by DuckDB itself: what is published is what the lines say, however it is divided."""
+
+import json
+import random
+from collections.abc import AsyncIterator
+from typing import Any, Final
+from uuid import UUID
+
+import duckdb
+import pytest
+from msgspec.structs import replace
+
+from app.db import Pool
+from app.exports.plan.model import Grain, OnBadRow, PartitionColumn, Plan
+from app.exports.plan.process import run_task
+from app.limits import MIB
+from app.settings import Settings
+from tests.exports.running_exports import RunningExports, open_exports
+
+PLAN: Final = Plan(
+    key=("/pk",),
+    latest_by="/at",
+    partition_by=(
+        PartitionColumn(name="day", grain=Grain.DAY, pointer="/at"),
+        PartitionColumn(name="type", grain=Grain.VALUE, pointer="/type"),
+    ),
+)
+
+
+@pytest.fixture
+async def exports(pool: Pool, settings: Settings) -> AsyncIterator[RunningExports]:
+    small = replace(settings, export_memory_bytes=256 * MIB, export_threads=1)
+    async with open_exports(pool, small) as running:
+        yield running
+
+
+def events(rows: int, *, seed: int) -> list[dict[str, Any]]:
+    chance = random.Random(seed)  # noqa: S311 - data of a test
+    return [
+        {
+            "pk": f"k{chance.randrange(rows // 2)}",
+            "at": f"2021-01-{chance.randrange(1, 4):02}T00:00:0{chance.randrange(10)}Z",
+            "type": chance.choice(["click", "view"]),
+            "n": number + seed * 1_000_000,
+        }
+        for number in range(rows)
+    ]
+
+
+def survivors(*files: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    """Return path and `n` of the rows that count: of equal times the later one."""
+    latest: dict[str, dict[str, Any]] = {}
+    for event in (event for file in files for event in file):
+        held = latest.get(event["pk"])
+        if held is None or event["at"] >= held["at"]:
+            latest[event["pk"]] = event
+    return sorted(
+        (f"day={each['at'][8:10]}/type={each['type']}", each["n"]) for each in latest.values()
+    )
+
+
+def jsonl(rows: list[dict[str, Any]]) -> bytes:
+    return b"".join(json.dumps(each).encode() + b"\n" for each in rows)
+
+
+async def published(exports: RunningExports, export: UUID) -> list[tuple[str, int]]:
+    """Return path and `n` of the rows that are in the files of an export."""
+    row = await exports.row(export)
+    assert row["status"] == "succeeded", row["error"]
+    assert exports.blobs.folder is not None
+    found: list[tuple[str, int]] = []
+    for file in await exports.published(export):
+        path = exports.blobs.folder / file["blob_key"]
+        rows = duckdb.execute("SELECT n FROM read_parquet(?)", [str(path)]).fetchall()
+        assert len(rows) == file["rows"]
+        found += [(file["name"].rpartition("/")[0], n) for (n,) in rows]
+    assert len(found) == row["rows_out"]
+    return sorted(found)
+
+
+async def test_one_task_and_several_publish_the_same_rows(exports: RunningExports) -> None:
+    files = [events(400, seed=seed) for seed in range(3)]
+    for number, rows in enumerate(files):
+        await exports.datasets.put(f"{number}.jsonl", jsonl(rows))
+    whole, staged = await exports.create(PLAN), await exports.create(PLAN, buckets=3)
+    await exports.run_all(run_task)
+    expected = survivors(*files)
+    assert await published(exports, whole) == expected
+    assert await published(exports, staged) == expected
+    for row in (await exports.row(whole), await exports.row(staged)):
+        counts = (row["rows_in"], row["duplicates"], row["rows_out"], row["rows_failed"])
+        assert counts == (1_200, 1_200 - len(expected), len(expected), 0)
+        assert row["tasks"] == row["tasks_done"]
+        assert row["raw_bytes"] == row["raw_bytes_done"]
+    # Nothing is left of the stages before.
+    assert exports.blob_keys() == {
+        file["blob_key"] for export in (whole, staged) for file in await exports.published(export)
+    }
+    assert exports.folders() == []
+
+
+async def test_an_export_without_rows_succeeds_in_stages_too(exports: RunningExports) -> None:
+    await exports.datasets.put("a.jsonl", b"\n")
+    whole, staged = await exports.create(PLAN), await exports.create(PLAN, buckets=2)
+    await exports.run_all(run_task)
+    assert await published(exports, whole) == await published(exports, staged) == []
+
+
+async def test_bad_rows_are_kept_up_to_their_number(exports: RunningExports) -> None:
+    rows = events(20, seed=1)
+    bad = b'{"pk":"x","at":"yesterday","type":"click"}\n' * 3
+    await exports.datasets.put("a.jsonl", jsonl(rows) + bad)
+    letters = replace(PLAN, on_bad_row=OnBadRow.DEAD_LETTER)
+    kept = await exports.create(replace(letters, max_bad_rows=3))
+    too_many = await exports.create(replace(letters, max_bad_rows=2), buckets=1)
+    refused = await exports.create(PLAN)
+    await exports.run_all(run_task)
+    assert await published(exports, kept) == survivors(rows)
+    assert (await exports.row(kept))["rows_failed"] == 3
+    errors = await exports.pool.fetch(
+        "SELECT path, line, error, record FROM export_errors WHERE export_id = $1 ORDER BY line",
+        kept,
+    )
+    assert [(each["path"], each["line"]) for each in errors] == [
+        ("a.jsonl", line) for line in (21, 22, 23)
+    ]
+    assert {each["record"] for each in errors} == {bad.splitlines()[0]}
+    assert set(json.loads(errors[0]["error"])) == {"kind", "message", "pointer"}
+    kinds = [json.loads((await exports.row(each))["error"])["kind"] for each in (too_many, refused)]
+    assert kinds == ["too_many_bad_rows", "bad_row"]
