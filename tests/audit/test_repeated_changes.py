@@ -9,6 +9,7 @@ from app.audit.model import Action
 from tests.audit.entries import SOURCE, found_entries
 from tests.datasets.stores import digest_of
 from tests.dead_letters.letters import INSERT_LETTER
+from tests.exports.stored_exports import INSERT_RUNNING
 from tests.support.requests_with_bodies import FOLD
 from tests.support.system import until
 from tests.support.system_with_keys import CreatedTestKey, SystemWithKeys
@@ -35,6 +36,7 @@ AGAIN: Final[dict[Action, tuple[str, str, dict[str, Any] | None]]] = {
     Action.EXECUTION_CANCELLED: ("POST", "{execution}/cancel", None),
     Action.BATCH_CANCELLED: ("POST", "{batch}/cancel", None),
     Action.RUN_CANCELLED: ("POST", "{run}/cancel", None),
+    Action.EXPORT_CANCELLED: ("POST", "{export}/cancel", None),
     Action.EXECUTION_ERASED: ("DELETE", "{execution}/data", None),
     Action.DATASET_CREATED: ("PUT", "{dataset}-new", {"key": "/pk"}),
     Action.DATASET_CHANGED: ("PUT", "{dataset}", {"key": "/pk", "description": "told"}),
@@ -110,6 +112,10 @@ def test_a_repeated_change_is_not_logged(keyed: SystemWithKeys, action: Action) 
     elif action is Action.RUN_CANCELLED:
         _queued(keyed, tenant, name, made)
         places["run"] = _queued_run(keyed, name, made)
+    elif action is Action.EXPORT_CANCELLED:
+        export = uuid4()
+        keyed.execute(INSERT_RUNNING, export, name)
+        places["export"] = f"/exports/{export}"
     elif action is Action.EXECUTION_ERASED:
         for _ in until("the execution has finished"):
             if keyed.get(places["execution"], made.key).json()["finished_at"]:

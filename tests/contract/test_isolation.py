@@ -31,6 +31,8 @@ BODIES: Final[dict[str, Any]] = {
     "moveSchemaAlias": {"json": {"version": 1}},
     "showSchemaTable": {"params": {"dialect": "duckdb"}},
     "headShowSchemaTable": {"params": {"dialect": "duckdb"}},
+    "showExportTable": {"params": {"dialect": "hive"}},
+    "headShowExportTable": {"params": {"dialect": "hive"}},
     "validateDocuments": {"json": 1},
     "submitRaw": {"content": b"1"},
     "putFile": {"content": b'{"pk":"a"}'},
@@ -69,6 +71,9 @@ WITHOUT_ID: Final = {
     "listRedrives",
     "headListRedrives",
     "createRun",
+    "createExport",
+    "listExports",
+    "headListExports",
     "listRuns",
     "headListRuns",
     "listPipes",
@@ -108,6 +113,7 @@ def _filled(path: str, **ids: str) -> str:
                 "batch",
                 "upload",
                 "run",
+                "export",
                 "letter",
                 "redrive",
                 "callback",
@@ -158,6 +164,7 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
         comparison=owned.comparison,
         batch=owned.batch,
         run=owned.run,
+        export=owned.export,
         letter=owned.letter,
         redrive=owned.letter,
     )
@@ -223,6 +230,9 @@ def test_lists_names_and_references_do_not_cross_tenants(
     elsewhere = f"/batches?script={owned.script}"
     assert keyed.post(elsewhere, stranger, content=b"1", headers=_NDJSON).status_code == 404
     assert keyed.get("/runs", stranger).json()["items"] == []
+    assert keyed.get("/exports", stranger).json()["items"] == []
+    exported = keyed.post("/exports", stranger, json={"dataset": "hidden"})
+    assert (exported.status_code, exported.json()["errors"][0]["pointer"]) == (404, "/dataset")
     assert keyed.get(f"/executions?run={owned.run}", stranger).json()["items"] == []
     own = keyed.post("/scripts", stranger, json={"name": "own-fold", "source": FOLD})
     assert own.status_code == 201

@@ -31,6 +31,7 @@ _ACROSS_TENANTS: Final = {
     "app.executions.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.batches.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.runs.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
+    "app.exports.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.batches.store.SELECT_UNCANCELLED": "interrupted cancellations of all tenants",
     "app.batches.retention.DELETE_BATCHES": "batches expire by age, across tenants",
     "app.runs.advance_store.LOCK_RUN": "a worker advances runs of any tenant",

@@ -54,6 +54,21 @@ SELECT id, 1, 1, tenant_id, 'whole', '[]', 'a', tenant_id || '/exports/' || id, 
 FROM export
 """
 
+# One that has not ended, whose task is not due.
+INSERT_RUNNING: Final = """
+WITH export AS (
+    INSERT INTO exports
+           (id, tenant_id, dataset_id, dataset, snapshot, request, plan, plan_sha256, input_sha256,
+            status, stage, tasks, raw_bytes, created_at)
+    SELECT $1, id, $1, 'hidden', 1, '{"dataset":"hidden@1"}', '{}', sha256(''), sha256(''),
+           'running', 'whole', 1, 10, now()
+    FROM tenants WHERE name = $2
+    RETURNING id, tenant_id
+)
+INSERT INTO export_tasks (export_id, stage, number, tenant_id, due_at)
+SELECT id, 'whole', 1, tenant_id, 'infinity'
+FROM export
+"""
 _INSERT: Final = """
 INSERT INTO exports
        (id, tenant_id, dataset_id, dataset, snapshot, request, plan, plan_sha256, destination,

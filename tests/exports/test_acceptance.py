@@ -1,4 +1,4 @@
-"""What `POST /exports` accepts, how it plans it, and what it refuses."""
+"""`POST /exports` plans what is asked for by the schema, and refuses what cannot be."""
 
 import asyncio
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""How what an export reads is divided among tasks."""
+"""Reads of an export are divided among its tasks in order, each file in few pieces."""
 
 from uuid import UUID, uuid4
 

@@ -6,7 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.tenants.model import DEFAULT_TENANT
 from tests.dead_letters.letters import INSERT_LETTER
+from tests.exports.stored_exports import INSERT_EXPORT, put_blob
 from tests.support.raw_connections import answer_on, connected
 from tests.support.requests_with_bodies import FOLD
 from tests.support.system import System, stop, until
@@ -16,7 +18,10 @@ from tests.support.system_with_keys import SystemWithKeys
 OF_THE_MOMENT = {"date", "x-request-id", "ratelimit", "transfer-encoding"}
 SCHEMA = {"schema": {"type": "object", "properties": {"id": {"type": "string"}}}}
 # What a path needs besides.
-QUERIES = {"/schemas/{schema}/ddl": "?dialect=duckdb"}
+QUERIES = {
+    "/schemas/{schema}/ddl": "?dialect=duckdb",
+    "/exports/{export}/ddl": "?dialect=duckdb&location=there",
+}
 SOURCE = "function process(data) { console.log(data); return data }"
 
 
@@ -54,7 +59,10 @@ def filled(keyed: SystemWithKeys) -> dict[str, str]:
         if keyed.get(f"/redrives/{redrive}").json()["finished_at"]:
             break
     made_of["redrive"] = redrive
-    data = {"run": run, "letter": letter, "pipe": "headed", "dataset": "headed"}
+    export = str(uuid4())
+    keyed.execute(INSERT_EXPORT, UUID(export), "default")
+    put_blob(keyed.system.folder, f"{DEFAULT_TENANT}/exports/{export}", b"PAR1")
+    data = {"run": run, "export": export, "letter": letter, "pipe": "headed", "dataset": "headed"}
     data |= {"path": "a", "upload": upload}
     named = {
         "script": "headed",

@@ -28,6 +28,7 @@ FILLED = {
     "batch": "1",
     "comparison": "1",
     "run": "1",
+    "export": "1",
     "letter": "1",
     "redrive": "1",
 }

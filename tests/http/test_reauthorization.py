@@ -34,6 +34,7 @@ SELECT (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id
        (SELECT count(*) FROM batches),
        (SELECT count(*) FROM comparisons),
        (SELECT count(*) FROM runs),
+       (SELECT count(*) FROM exports),
        (SELECT string_agg(id::text || weight, ',' ORDER BY id) FROM tenants),
        (SELECT count(*) FROM api_keys),
        (SELECT string_agg(name || description, ',' ORDER BY id) FROM datasets),

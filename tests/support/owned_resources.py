@@ -7,6 +7,7 @@ import httpx
 from msgspec import Struct
 
 from tests.dead_letters.letters import INSERT_LETTER
+from tests.exports.stored_exports import INSERT_EXPORT
 from tests.redrives.http_redrives import INSERT_REDRIVE
 from tests.support.requests_with_bodies import FOLD
 from tests.support.system_with_keys import CreatedTestKey, SystemWithKeys
@@ -25,6 +26,7 @@ class Owned(Struct, frozen=True):
     comparison: str
     batch: str
     run: str
+    export: str
     letter: str
     owner: CreatedTestKey
     stranger: CreatedTestKey
@@ -33,7 +35,7 @@ class Owned(Struct, frozen=True):
         """Return a response without the requested ids."""
         text = answer.text
         made = (self.script, self.schema, self.execution, self.upload)
-        own = (*made, self.comparison, self.batch, self.run, self.letter)
+        own = (*made, self.comparison, self.batch, self.run, self.export, self.letter)
         for each in (*own, str(NOWHERE), "hidden", "nowhere"):
             text = text.replace(each, "ID")
         return text
@@ -79,4 +81,8 @@ def own_everything(keyed: SystemWithKeys) -> Owned:
     # A re-drive with the same id.
     for statement in (INSERT_LETTER, INSERT_REDRIVE):
         keyed.execute(statement, UUID(letter), "isolation-owner")
-    return Owned(script, schema, execution, upload, comparison, batch, run, letter, owner, stranger)
+    export = str(uuid4())
+    keyed.execute(INSERT_EXPORT, UUID(export), "isolation-owner")
+    return Owned(
+        script, schema, execution, upload, comparison, batch, run, export, letter, owner, stranger
+    )

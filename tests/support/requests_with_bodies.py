@@ -61,6 +61,7 @@ JSON: Final[dict[str, dict[str, Any] | list[Any]]] = {
     "commitUpload": {"files": [{"path": "a", "parts": 1, "digest": "0" * 64}]},
     "findRecords": {"keys": ["a"]},
     "createRun": {"script": "folded", "dataset": "held"},
+    "createExport": {"dataset": "held"},
     "putPipe": {"from": {"http": {}}, "to": {"dataset": {"dataset": "held"}}},
     "sendEvents": {"n": 1},
 }
