@@ -15,9 +15,19 @@ import duckdb
 from msgspec.structs import replace
 
 from app.exports.plan import protocol
-from app.exports.plan.model import Progress, Report, Task, TaskFailed, Whole
+from app.exports.plan.model import (
+    BucketTask,
+    MapTask,
+    Progress,
+    Report,
+    Task,
+    TaskFailed,
+    Whole,
+    WriteTask,
+)
 from app.exports.plan.progress import Meter
 from app.exports.plan.session import open_session
+from app.exports.plan.stages import run_bucket, run_map, run_write
 from app.exports.plan.whole import run_whole
 from app.sandbox.lockdown import die_with_parent
 
@@ -58,28 +68,39 @@ def _classified(error: Exception) -> protocol.Message:
 
 
 def _run(request: protocol.Request, replies: BinaryIO) -> Report:
-    meter = Meter(sum(Path(file).stat().st_size for file in _files(request.task)))
+    meter = Meter(sum(Path(file).stat().st_size for file in files_of(request.task)))
     output = Path(request.output)
     with (
-        open_session(request.resources, files=_files(request.task), output=output) as connection,
+        open_session(request.resources, files=files_of(request.task), output=output) as connection,
         _reported(meter, connection, replies),
     ):
-        match request.task:
-            case Whole():
-                report = run_whole(
-                    connection, request.task, request.plan, request.resources, output, meter
-                )
-            case _:
-                raise TaskFailed("worker_lost", "stages are not built yet")
+        report = carry_out(connection, request, output, meter)
     return replace(report, cpu_ms=process_time() * 1_000, peak_memory_bytes=_peak_bytes())
 
 
-def _files(task: Task) -> list[str]:
+def carry_out(
+    connection: duckdb.DuckDBPyConnection, request: protocol.Request, output: Path, meter: Meter
+) -> Report:
+    plan, resources = request.plan, request.resources
+    match request.task:
+        case Whole() as task:
+            return run_whole(connection, task, plan, resources, output, meter)
+        case MapTask() as task:
+            return run_map(connection, task, plan, resources, output, meter)
+        case BucketTask() as task:
+            return run_bucket(connection, task, plan, output, meter)
+        case WriteTask() as task:
+            return run_write(connection, task, plan, resources, output, meter)
+
+
+def files_of(task: Task) -> list[str]:
     match task:
         case Whole():
             return [*(s.local for s in task.sources), *(h.local for h in task.base)]
-        case _:
-            return []
+        case MapTask():
+            return [source.local for source in task.sources]
+        case BucketTask() | WriteTask():
+            return [held.local for held in task.held]
 
 
 @contextmanager

@@ -26,7 +26,20 @@ _DOUBLE_DIGITS: Final = 15
 _PLAIN_NUMBER: Final = r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?"
 _SMALL_EXPONENT: Final = r"[^eE]+(?:[eE][+-]?\d{1,2})?"
 
-STRINGS, NESTED, BOOLEANS, INTEGERS_ONLY, DOUBLES, OTHER_NUMBERS = (1 << n for n in range(6))
+# The kinds of values that a column has, as a set of bits. Long integers have more than 15 digits.
+_STRINGS, _NESTED, _BOOLEANS, _SHORT, _LONG, _DOUBLES, _NUMBERS = (1 << n for n in range(7))
+
+_INFERRED: Final = {
+    0: Scalar(Kind.STRING, note="always null"),
+    _STRINGS: Scalar(Kind.STRING),
+    _BOOLEANS: Scalar(Kind.BOOLEAN),
+    # Which of the two a task has seen decides what the column is together with doubles.
+    _SHORT: Scalar(Kind.BIGINT),
+    _LONG: Scalar(Kind.BIGINT, note="integers of up to 18 digits"),
+    _SHORT | _LONG: Scalar(Kind.BIGINT, note="integers of up to 18 digits"),
+    _DOUBLES: Scalar(Kind.DOUBLE),
+    _DOUBLES | _SHORT: Scalar(Kind.DOUBLE),
+}
 
 
 def string(v: str) -> str:
@@ -111,30 +124,33 @@ def certain(v: str, of: Type) -> str:
 
 def seen(v: str) -> str:
     """Return an aggregate of the kinds of values that a column has, as a set of bits."""
-    kind = (
-        f"CASE {v}[1] WHEN '\"' THEN {STRINGS} WHEN '{{' THEN {NESTED} WHEN '[' THEN {NESTED}"
-        f" WHEN 't' THEN {BOOLEANS} WHEN 'f' THEN {BOOLEANS} ELSE"
-        f" CASE WHEN {is_plain_integer(v)} THEN {INTEGERS_ONLY}"
-        f" WHEN {_exact_double(v)} THEN {DOUBLES} ELSE {OTHER_NUMBERS} END END"
+    return (
+        f"bit_or(CASE WHEN {v} IS NULL THEN 0 ELSE CASE {v}[1] WHEN '\"' THEN {_STRINGS}"
+        f" WHEN '{{' THEN {_NESTED} WHEN '[' THEN {_NESTED}"
+        f" WHEN 't' THEN {_BOOLEANS} WHEN 'f' THEN {_BOOLEANS} ELSE"
+        f" CASE WHEN {is_plain_integer(v)}"
+        f" THEN CASE WHEN length({v}) <= {_DOUBLE_DIGITS} THEN {_SHORT} ELSE {_LONG} END"
+        f" WHEN {_exact_double(v)} THEN {_DOUBLES} ELSE {_NUMBERS} END END END)"
     )
-    return f"bit_or(CASE WHEN {v} IS NULL THEN 0 ELSE {kind} END)"
 
 
 def inferred(kinds: int) -> Scalar:
     """Return the type of a column that has values of these kinds."""
-    match kinds:
-        case 0:
-            return Scalar(Kind.STRING, note="always null")
-        case _ if kinds == BOOLEANS:
-            return Scalar(Kind.BOOLEAN)
-        case _ if kinds == INTEGERS_ONLY:
-            return Scalar(Kind.BIGINT)
-        case _ if kinds in (DOUBLES, DOUBLES | INTEGERS_ONLY):
-            return Scalar(Kind.DOUBLE)
-        case _ if kinds == STRINGS:
-            return Scalar(Kind.STRING)
-        case _:
-            return JSON_TEXT
+    return _INFERRED.get(kinds, JSON_TEXT)
+
+
+def united(a: Type, b: Type) -> Type:
+    """Return the type that is inferred from the values of two inferred types."""
+    kinds = {of: bits for bits, of in _INFERRED.items()}
+    mixed = _STRINGS | _NESTED
+    if not isinstance(a, Scalar) or not isinstance(b, Scalar):
+        return JSON_TEXT
+    return inferred(kinds.get(a, mixed) | kinds.get(b, mixed))
+
+
+def alike(a: Type, b: Type) -> bool:
+    """Return whether values of two types are written in the same way."""
+    return duckdb_type(a) == duckdb_type(b) and (a == JSON_TEXT) == (b == JSON_TEXT)
 
 
 def _exact_double(v: str) -> str:

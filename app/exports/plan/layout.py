@@ -47,7 +47,7 @@ class Layout(Struct, frozen=True, kw_only=True):
 
 def layout_of(plan: Plan, names: Sequence[str]) -> Layout:
     """Return the layout; `names` are those of members that are known, if columns are inferred."""
-    columns = tuple(plan.columns) or tuple(map(_member, names))
+    columns = tuple(plan.columns) or tuple(map(member, names))
     pointers: dict[str, int] = {}
 
     def place(pointer: str) -> int:
@@ -69,7 +69,8 @@ def layout_of(plan: Plan, names: Sequence[str]) -> Layout:
     )
 
 
-def _member(name: str) -> ExportColumn:
+def member(name: str) -> ExportColumn:
+    """Return the column of a member of the records."""
     escaped = name.replace("~", "~0").replace("/", "~1")
     return ExportColumn(name=name, pointer=f"/{escaped}")
 

@@ -8,19 +8,21 @@ from msgspec import Struct
 
 from app.exports.plan import conversion
 from app.exports.plan.layout import Layout, layout_of, require_names
+from app.exports.plan.levels import level, level_type
 from app.exports.plan.model import (
     BadRow,
     Column,
     ExportColumn,
-    Grain,
     Plan,
     Resources,
     SourceFile,
+    TaskFailed,
 )
 from app.exports.plan.progress import Meter
 from app.exports.plan.rest import read_rest
 from app.exports.plan.staging import certain_rows, sample_names, stage
 from app.exports.plan.survivors import count
+from app.schemas.ddl.duckdb import duckdb_type
 from app.schemas.ddl.types import Type
 
 
@@ -28,6 +30,7 @@ class Loaded(Struct, frozen=True):
     """The columns of `rows`, and what was read; the text of a column is `c` with its number."""
 
     columns: tuple[Column, ...]
+    pointers: tuple[str, ...]
     rows_in: int
     bad: tuple[BadRow, ...]
 
@@ -38,13 +41,16 @@ def load(
     plan: Plan,
     resources: Resources,
     meter: Meter,
+    *,
+    known: Sequence[Column] = (),
 ) -> Loaded:
     """Make the view `rows` of the records that are not bad. Raises TaskFailed.
 
     `ordinal` is the file order; `k0`… compare as the keys do; `rank`, `major` and `minor` as the
-    values of `latest_by`; `p0`… are what the folders are named by, and `c0`… the columns' texts.
+    values of `latest_by`; `g0`… as the levels of the folders, and `c0`… are the columns' texts.
+    `known` are columns that were inferred from earlier lines, and stay.
     """
-    names = () if plan.columns else sample_names(connection, sources)
+    names = [column.name for column in known] or sample_names(connection, sources)
     layout = layout_of(plan, names)
     with meter.step(0.3):
         stage(connection, sources, layout)
@@ -56,25 +62,22 @@ def load(
     )
     with meter.step(0.05):
         types = _types(connection, rest.columns)
+    if known and not plan.columns:
+        types = _unchanged(known, rest.columns, types)
     return Loaded(
         columns=tuple(
             Column(name=column.name, type=of, source="request" if column.type else "inferred")
             for column, of in zip(rest.columns, types, strict=True)
         ),
+        pointers=tuple(column.pointer for column in rest.columns),
         rows_in=count(connection, "staged"),
         bad=rest.bad,
     )
 
 
-def kept(columns: Sequence[Column], plan: Plan) -> list[tuple[int, Column]]:
-    """Return the columns of the files, with their numbers: the folders have the others."""
-    levels = {column.name.lower() for column in plan.partition_by}
-    return [(n, column) for n, column in enumerate(columns) if column.name.lower() not in levels]
-
-
 def _exact_rows(layout: Layout, columns: int) -> str:
     levels = (
-        f"p[{n + 1}]" if column.grain is Grain.VALUE else f"CAST(p[{n + 1}] AS BIGINT)"
+        level(f"CAST(p[{n + 1}] AS {level_type(column)})", column)
         for n, column in enumerate(layout.partition_by)
     )
     parts = [
@@ -97,3 +100,20 @@ def _types(connection: DuckDBPyConnection, columns: Sequence[ExportColumn]) -> l
     found = connection.execute(f"SELECT {kinds} FROM rows").fetchone() or ()
     inferred = {n: conversion.inferred(bits or 0) for n, bits in zip(unknown, found, strict=True)}
     return [column.type or inferred[n] for n, column in enumerate(columns)]
+
+
+def _unchanged(
+    known: Sequence[Column], columns: Sequence[ExportColumn], types: Sequence[Type]
+) -> list[Type]:
+    """Return the types of columns that are known; refuse others, and other types."""
+    if len(columns) > len(known):
+        name = columns[len(known)].name
+        raise TaskFailed("columns_differ", f"{name!r} is a member of newer records only")
+    found = []
+    for column, of in zip(known, types, strict=True):
+        both = conversion.united(column.type, of)
+        if not conversion.alike(column.type, both):
+            message = f"{column.name!r} is of type {duckdb_type(column.type)} no longer"
+            raise TaskFailed("columns_differ", message)
+        found.append(both)
+    return found

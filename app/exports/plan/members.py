@@ -5,7 +5,7 @@ pair, which JavaScript accepts; a line that has some is taken apart by the stand
 """
 
 import json
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Final, TypeAlias
 
 import msgspec
@@ -17,7 +17,7 @@ Members: TypeAlias = dict[str, bytes]
 _decode_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_string: Final = msgspec.json.Decoder(str).decode
-_scan: Final = json.JSONDecoder().scan_once
+_scan: Final = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _BLANK: Final = " \t\r\n"
 
 

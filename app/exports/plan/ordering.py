@@ -1,4 +1,4 @@
-"""Sort survivors by partition and, within, by `latest_by` and file order."""
+"""Sort rows by partition and, within, by `latest_by` and file order."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,19 +7,16 @@ from duckdb import DuckDBPyConnection
 from msgspec import Struct
 
 from app.exports.plan import conversion
-from app.exports.plan.model import Column, Grain, PartitionColumn
+from app.exports.plan.levels import level_names, level_text
+from app.exports.plan.model import Column, PartitionColumn, Plan
 from app.schemas.ddl.duckdb import quoted
 
-_GRAINS: Final = {
-    Grain.YEAR: ("year", 4),
-    Grain.MONTH: ("month", 2),
-    Grain.DAY: ("day", 2),
-    Grain.HOUR: ("hour", 2),
-}
+_SMALL: Final = 2**63
+SORTED_BY: Final = ("ordinal", "rank", "major", "minor")
 
 
 class Partition(Struct, frozen=True):
-    """A partition: its values, and the rows of `sorted` that it has."""
+    """A partition: its values, the place of its rows in `sorted`, and about what they take."""
 
     values: tuple[str | None, ...]
     first: int
@@ -27,59 +24,76 @@ class Partition(Struct, frozen=True):
     raw_bytes: int
 
 
+def kept(columns: Sequence[Column], plan: Plan) -> list[tuple[int, Column]]:
+    """Return the columns of the files, with their numbers: the folders have the others."""
+    levels = {column.name.lower() for column in plan.partition_by}
+    return [(n, column) for n, column in enumerate(columns) if column.name.lower() not in levels]
+
+
+def typed(columns: Sequence[tuple[int, Column]], levels: Sequence[PartitionColumn]) -> str:
+    """Return `rows` with `d0`… of the columns' types instead of their texts."""
+    values = (f"{conversion.converted(f'c{n}', column.type)} AS d{n}" for n, column in columns)
+    # The texts say what the values take, without converting them.
+    size = " + ".join(["0", *(f"coalesce(strlen(c{n}), 0)" for n, _ in columns)])
+    return f"SELECT {', '.join((*SORTED_BY, *level_names(levels)))}, {size} AS size, {', '.join(values)} FROM rows"
+
+
+def sort_typed(
+    connection: DuckDBPyConnection,
+    source: str,
+    columns: Sequence[tuple[int, Column]],
+    levels: Sequence[PartitionColumn],
+) -> list[Partition]:
+    """Make the table `sorted` of `typed` rows, and return the partitions in its order."""
+    values = [f"d{n} AS {quoted(column.name)}" for n, column in columns]
+    names = list(level_names(levels))
+    texts = [level_text(name, column) for name, column in zip(names, levels, strict=True)]
+    return sort(connection, source, values, names, texts)
+
+
 def sort(
     connection: DuckDBPyConnection,
-    columns: Sequence[tuple[int, Column]],
-    partition_by: Sequence[PartitionColumn],
-    *,
-    source: str = "rows ANTI JOIN losers USING (ordinal)",
+    source: str,
+    values: Sequence[str],
+    names: Sequence[str],
+    texts: Sequence[str],
 ) -> list[Partition]:
-    """Make the table `sorted` of the columns, and return the partitions in its order.
+    """Make the table `sorted` of values, and return the partitions in its order.
 
-    `columns` have the numbers of their texts.
+    Rows with equal `names` are a partition, whose values are `texts`. `size` of a row is about its
+    bytes.
     """
-    levels = [_level(n, column) for n, column in enumerate(partition_by)]
-    grouped = ", ".join(f"{level} AS g{n}" for n, level in enumerate(levels))
-    order = ", ".join(f"g{n}" for n in range(len(levels)))
-    texts = "".join(f", {_text(n, column)}" for n, column in enumerate(partition_by))
-    size = " + ".join(["0", *(f"coalesce(sum(strlen(c{n})), 0)" for n, _ in columns)])
+    grouped = "".join(f"{name}, " for name in names)
+    order = f"ORDER BY {', '.join(names)}" if names else ""
     connection.execute(
-        f"CREATE TABLE parts AS SELECT *, row_number() OVER ({_order_by(order)}) AS part{texts}"
-        f" FROM (SELECT {grouped + ', ' if grouped else ''}count(*) AS size, {size} AS bytes"
-        f" FROM {source} {'GROUP BY ALL' if grouped else 'HAVING count(*) > 0'})"
+        f"CREATE TABLE parts AS SELECT *, row_number() OVER ({order}) AS part"
+        f" FROM (SELECT {grouped}count(*) AS count, sum(size) AS bytes FROM {source}"
+        f" {'GROUP BY ALL' if names else 'HAVING count(*) > 0'})"
     )
-    same = " AND ".join(f"parts.g{n} IS NOT DISTINCT FROM ({l})" for n, l in enumerate(levels))
-    values = ", ".join(
-        f"{conversion.converted(f'c{n}', column.type)} AS {quoted(column.name)}"
-        for n, column in columns
-    )
+    renamed = "".join(f", {name} AS of_{name}" for name in names)
+    same = " AND ".join(f"of_{name} IS NOT DISTINCT FROM {name}" for name in names)
     connection.execute(
-        f"CREATE TABLE sorted AS SELECT {values} FROM {source} JOIN parts ON {same or 'true'}"
-        " ORDER BY part, rank, major, minor, ordinal"
+        f"CREATE TABLE sorted AS SELECT {', '.join(values)} FROM {source}"
+        f" JOIN (SELECT part{renamed} FROM parts) ON {same or 'true'} ORDER BY part, {_sort_keys(connection, source)}"
     )
-    names = "".join(f", t{n}" for n in range(len(levels)))
-    found = connection.execute(f"SELECT size, bytes{names} FROM parts ORDER BY part").fetchall()
+    shown = "".join(f", {text}" for text in texts)
+    found = connection.execute(f"SELECT count, bytes{shown} FROM parts ORDER BY part").fetchall()
     connection.execute("DROP TABLE parts")
     partitions, first = [], 0
-    for size_, raw_bytes, *texts_ in found:
-        partitions.append(Partition(tuple(texts_), first, size_, raw_bytes))
-        first += size_
+    for rows, raw_bytes, *partition in found:
+        partitions.append(Partition(tuple(partition), first, rows, int(raw_bytes)))
+        first += rows
     return partitions
 
 
-def _order_by(order: str) -> str:
-    return f"ORDER BY {order}" if order else ""
-
-
-def _level(number: int, column: PartitionColumn) -> str:
-    if column.grain is Grain.VALUE:
-        return f"nullif(p{number}, '')"
-    name, _ = _GRAINS[column.grain]
-    return f"{name}(make_timestamp(CAST(p{number} AS BIGINT)))"
-
-
-def _text(number: int, column: PartitionColumn) -> str:
-    if column.grain is Grain.VALUE:
-        return f"g{number} AS t{number}"
-    _, digits = _GRAINS[column.grain]
-    return f"lpad(CAST(g{number} AS VARCHAR), {digits}, '0') AS t{number}"
+def _sort_keys(connection: DuckDBPyConnection, source: str) -> str:
+    """Return what orders rows: keys that are equal in all of them, or small, cost nothing."""
+    found = connection.execute(
+        "SELECT coalesce(min(rank) = max(rank), true), coalesce(bool_and(minor = ''), true),"
+        f" coalesce(bool_and(abs(major) < {_SMALL}), true) FROM {source}"
+    ).fetchone()
+    one_rank, no_minors, small = found or (False, False, False)
+    keys = [] if one_rank else ["rank"]
+    keys.append("CAST(major AS BIGINT)" if small else "major")
+    keys += [] if no_minors else ["minor"]
+    return ", ".join((*keys, "ordinal"))

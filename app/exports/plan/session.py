@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import disk_usage
 from typing import Final
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
 from app.exports.plan.model import Resources
+from app.exports.plan.places import is_zstd
 from app.limits import MIB
 from app.schemas.ddl.duckdb import literal
 
@@ -16,6 +18,11 @@ from app.schemas.ddl.duckdb import literal
 _RESERVE_BYTES: Final = 96 * MIB
 _RESERVE_SHARE: Final = 0.12
 _MIN_BYTES: Final = 64 * MIB
+# They take a third of a task's time.
+_SLOW_METHODS: Final = "'fsst,dict_fsst,zstd'"
+# Tables are written twice, and sorted in between; stored lines are compressed.
+_SPILL_RATIO: Final = 4
+_RAW_RATIO: Final = 6
 
 
 @contextmanager
@@ -37,6 +44,7 @@ def open_session(
             "preserve_insertion_order": "true",
             "fsync_mode": "'NONE'",
             "checkpoint_threshold": "'1TB'",
+            "disabled_compression_methods": "''" if _is_scarce(spill, files) else _SLOW_METHODS,
             "enable_progress_bar": "true",
             "enable_progress_bar_print": "false",
             "autoinstall_known_extensions": "false",
@@ -50,6 +58,12 @@ def open_session(
         yield connection
     finally:
         connection.close()
+
+
+def _is_scarce(spill: Path, files: Sequence[str]) -> bool:
+    """Return whether tables need compression to have room."""
+    raw = sum(Path(file).stat().st_size * (_RAW_RATIO if is_zstd(file) else 1) for file in files)
+    return disk_usage(spill).free < raw * _SPILL_RATIO
 
 
 def _list(texts: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from duckdb import DuckDBPyConnection
 from app.exports.plan import conversion
 from app.exports.plan.hive import MAX_FOLDER_BYTES
 from app.exports.plan.layout import Layout
+from app.exports.plan.levels import level
 from app.exports.plan.model import Grain, PartitionColumn, SourceFile
 from app.exports.plan.places import is_zstd
 from app.limits import MIB
@@ -156,10 +157,14 @@ def certain_rows(layout: Layout, columns: int) -> str:
         f"CAST({major} AS HUGEINT) AS major",
         "'' AS minor",
         *(
-            f"{conversion.text(f'v{n}') if column.grain is Grain.VALUE else f'm{n}'} AS p{i}"
+            f"{level(_level_text(n, column), column)} AS g{i}"
             for i, (n, column) in enumerate(levels)
         ),
         *(f"v{n} AS c{i}" for i, n in enumerate(layout.places)),
         *(f"CAST(NULL AS VARCHAR) AS c{i}" for i in range(len(layout.places), columns)),
     ]
     return f"SELECT {', '.join(parts)} FROM staged WHERE certain"
+
+
+def _level_text(number: int, column: PartitionColumn) -> str:
+    return f"m{number}" if column.grain is not Grain.VALUE else conversion.text(f"v{number}")

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from app.exports.plan.loading import kept, load
-from app.exports.plan.model import PartitionRows, Plan, Report, Resources, Whole
-from app.exports.plan.ordering import sort
+from app.exports.plan.loading import load
+from app.exports.plan.model import Plan, Report, Resources, Whole
+from app.exports.plan.older import known_columns, older_rows, take_older
+from app.exports.plan.ordering import kept, sort_typed, typed
 from app.exports.plan.progress import Meter
-from app.exports.plan.survivors import find_losers
-from app.exports.plan.writing import write_partitions
+from app.exports.plan.survivors import find_losers, ranked
+from app.exports.plan.writing import counts, write_partitions
 
 
 def run_whole(
@@ -21,16 +22,33 @@ def run_whole(
     meter: Meter,
 ) -> Report:
     """Write the files, and report them. Raises TaskFailed."""
-    loaded = load(connection, task.sources, plan, resources, meter)
+    known = known_columns(connection, task.base)
+    loaded = load(connection, task.sources, plan, resources, meter, known=known)
+    columns = kept(loaded.columns, plan)
     with meter.step(0.1):
+        connection.execute(f"CREATE VIEW ranked AS {ranked('rows', len(plan.key))}")
         duplicates = find_losers(connection, len(plan.key))
+    source, replaced = typed(columns, plan.partition_by), []
+    if task.base:
+        spill = Path(resources.spill)
+        replaced = take_older(connection, task.base, columns, loaded.pointers, plan, spill)
+        source += f" UNION ALL {older_rows(columns, plan)}"
+        both = f"{ranked('rows', len(plan.key))} UNION ALL {ranked('older', len(plan.key))}"
+        connection.execute(f"DROP TABLE losers; CREATE OR REPLACE VIEW ranked AS {both}")
+        duplicates = find_losers(connection, len(plan.key))
+    connection.execute(f"CREATE VIEW typed AS {source}")
     with meter.step(0.25):
-        partitions = sort(connection, kept(loaded.columns, plan), plan.partition_by)
-    connection.execute("DROP VIEW rows; DROP TABLE losers; DROP TABLE exact; DROP TABLE staged")
+        survivors = "typed ANTI JOIN losers USING (ordinal)"
+        partitions = sort_typed(connection, survivors, columns, plan.partition_by)
+    connection.execute(
+        "DROP VIEW typed; DROP VIEW ranked; DROP VIEW rows; DROP TABLE losers; DROP TABLE exact;"
+        " DROP TABLE staged; DROP TABLE IF EXISTS older; DROP TABLE IF EXISTS base"
+    )
     total = sum(partition.rows for partition in partitions)
     files = write_partitions(
         connection,
         partitions,
+        [column for _, column in columns],
         plan.partition_by,
         output,
         file_bytes=plan.file_bytes,
@@ -44,8 +62,9 @@ def run_whole(
         bad_rows=len(loaded.bad),
         bad=loaded.bad,
         files=files,
-        columns=loaded.columns,
-        partitions=[PartitionRows(partition=each.values, rows=each.rows) for each in partitions],
+        columns=[column for _, column in columns],
+        partitions=counts(partitions),
+        replaced=replaced,
         cpu_ms=0.0,
         peak_memory_bytes=0,
     )

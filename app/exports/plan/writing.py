@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import file_digest
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -10,21 +9,12 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 from msgspec import Struct
 
+from app.exports.plan.files import export_options, written
 from app.exports.plan.hive import folders
-from app.exports.plan.model import PartitionColumn, WrittenFile
+from app.exports.plan.model import Column, PartitionColumn, PartitionRows, WrittenFile
 from app.exports.plan.ordering import Partition
 from app.schemas.ddl.duckdb import literal
 
-ROW_GROUP_ROWS: Final = 122_880
-# DuckDB writes bloom filters for columns with a dictionary, so a dictionary may have a row group.
-_DICTIONARY_BYTES: Final = 64 * 1024 * 1024
-OPTIONS: Final = (
-    f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
-)
-FILTERS: Final = (
-    f", DICTIONARY_SIZE_LIMIT {ROW_GROUP_ROWS},"
-    f" STRING_DICTIONARY_PAGE_SIZE_LIMIT {_DICTIONARY_BYTES}"
-)
 # Before the first file is written: JSON compresses better than this.
 _FIRST_RATIO: Final = 0.3
 
@@ -61,6 +51,7 @@ class Ratio:
 def write_partitions(
     connection: DuckDBPyConnection,
     partitions: Sequence[Partition],
+    columns: Sequence[Column],
     partition_by: Sequence[PartitionColumn],
     output: Path,
     *,
@@ -69,6 +60,7 @@ def write_partitions(
     on_rows: Callable[[int], None],
 ) -> list[WrittenFile]:
     """Write the rows of `sorted`, a partition's in one file or in several of about `file_bytes`."""
+    options = export_options(columns)
     ratio = Ratio()
     # Not submitted ahead: the size of one file decides how many rows the next has.
     ranges, turn = _ranges(partitions, ratio, file_bytes), Lock()
@@ -79,7 +71,7 @@ def write_partitions(
                 item = next(ranges, None)
             if item is None:
                 return
-            file = _write(connection, item, partition_by, output)
+            file = _write(connection, item, options, partition_by, output)
             ratio.add(item.partition.raw_bytes * item.rows / item.partition.rows, file.size_bytes)
             on_rows(item.rows)
             yield file
@@ -106,6 +98,7 @@ def _ranges(partitions: Sequence[Partition], ratio: Ratio, file_bytes: int) -> I
 def _write(
     connection: DuckDBPyConnection,
     item: _Range,
+    options: str,
     partition_by: Sequence[PartitionColumn],
     output: Path,
 ) -> WrittenFile:
@@ -117,27 +110,11 @@ def _write(
     with connection.cursor() as cursor:
         cursor.execute(
             f"COPY (SELECT * FROM sorted WHERE rowid BETWEEN {item.first} AND {last})"
-            f" TO {literal(str(path))} ({OPTIONS}{FILTERS})"
+            f" TO {literal(str(path))} {options}"
         )
     return written(path, name, item.rows, partition=item.partition.values)
 
 
-def written(
-    path: Path,
-    name: str,
-    rows: int,
-    *,
-    bucket: int | None = None,
-    partition: Sequence[str | None] = (),
-) -> WrittenFile:
-    """Describe a file that is complete."""
-    with path.open("rb") as file:
-        digest = file_digest(file, "sha256").digest()
-    return WrittenFile(
-        name=name,
-        rows=rows,
-        size_bytes=path.stat().st_size,
-        sha256=digest,
-        bucket=bucket,
-        partition=partition,
-    )
+def counts(partitions: Sequence[Partition]) -> list[PartitionRows]:
+    """Return the number of rows of each partition."""
+    return [PartitionRows(partition=each.values, rows=each.rows) for each in partitions]

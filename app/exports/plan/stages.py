@@ -1,0 +1,235 @@
+"""Carry out an export in stages: lines to buckets, buckets to survivors, survivors to files.
+
+Files between stages have what `rows` has: `ordinal`, numbered through all tasks, keys, orders,
+levels, and the texts of columns under `c:` and their names.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from duckdb import DuckDBPyConnection
+
+from app.exports.plan.files import names_in, read_parquet, stage_options, written
+from app.exports.plan.levels import level_names, level_text, stored_type
+from app.exports.plan.loading import load
+from app.exports.plan.model import (
+    BucketTask,
+    Column,
+    HeldFile,
+    MapTask,
+    Plan,
+    Report,
+    Resources,
+    TaskFailed,
+    WriteTask,
+    WrittenFile,
+)
+from app.exports.plan.ordering import Partition, kept, sort, sort_typed, typed
+from app.exports.plan.progress import Meter
+from app.exports.plan.survivors import count, find_losers, ranked
+from app.exports.plan.writing import counts, write_partitions
+from app.schemas.ddl.duckdb import literal, quoted
+
+# Of one map task.
+_MAX_RECORDS: Final = 2**40
+_TEXT: Final = "c:"
+
+
+def run_map(
+    connection: DuckDBPyConnection,
+    task: MapTask,
+    plan: Plan,
+    resources: Resources,
+    output: Path,
+    meter: Meter,
+) -> Report:
+    """Write a file for each bucket that has rows. Raises TaskFailed."""
+    loaded = load(connection, task.sources, plan, resources, meter)
+    values = [
+        f"ordinal + {task.number * _MAX_RECORDS} AS ordinal",
+        *_shared(plan),
+        *(f"c{n} AS {quoted(_TEXT + column.name)}" for n, column in enumerate(loaded.columns)),
+    ]
+    source = f"(SELECT *, {_bucket(plan, task.buckets)} AS bucket, 1 AS size FROM rows)"
+    with meter.step(0.3):
+        buckets = sort(connection, source, values, ["bucket"], ["CAST(bucket AS VARCHAR)"])
+    files = [_write(connection, each, output, meter) for each in buckets]
+    return Report(
+        rows_in=loaded.rows_in,
+        rows_out=sum(file.rows for file in files),
+        duplicates=0,
+        bad_rows=len(loaded.bad),
+        bad=loaded.bad,
+        files=files,
+        columns=loaded.columns,
+        cpu_ms=0.0,
+        peak_memory_bytes=0,
+    )
+
+
+def run_bucket(
+    connection: DuckDBPyConnection, task: BucketTask, plan: Plan, output: Path, meter: Meter
+) -> Report:
+    """Write the survivors of a bucket to one file, sorted by partition."""
+    names = _view_rows(connection, task.held, plan, "")
+    rows_in = count(connection, "rows")
+    connection.execute(f"CREATE VIEW ranked AS {ranked('rows', len(plan.key))}")
+    with meter.step(0.3):
+        duplicates = find_losers(connection, len(plan.key))
+    values = [
+        "ordinal",
+        *_shared(plan),
+        *(f"c{n} AS {quoted(_TEXT + name)}" for n, name in enumerate(names)),
+    ]
+    levels = list(level_names(plan.partition_by))
+    texts = [level_text(g, column) for g, column in zip(levels, plan.partition_by, strict=True)]
+    with meter.step(0.4):
+        source = "(SELECT *, 1 AS size FROM rows) ANTI JOIN losers USING (ordinal)"
+        partitions = sort(connection, source, values, levels, texts)
+    rows_out = rows_in - duplicates
+    whole = Partition((str(task.bucket),), 0, rows_out, 0)
+    return Report(
+        rows_in=rows_in,
+        rows_out=rows_out,
+        duplicates=duplicates,
+        bad_rows=0,
+        bad=(),
+        files=[_write(connection, whole, output, meter)] if rows_out else [],
+        columns=(),
+        partitions=counts(partitions),
+        cpu_ms=0.0,
+        peak_memory_bytes=0,
+    )
+
+
+def run_write(
+    connection: DuckDBPyConnection,
+    task: WriteTask,
+    plan: Plan,
+    resources: Resources,
+    output: Path,
+    meter: Meter,
+) -> Report:
+    """Write the files of some partitions. `plan.columns` have types, those of `united_columns`.
+
+    Raises TaskFailed.
+    """
+    columns = tuple(_stated(plan))
+    _name_partitions(connection, task.partitions, plan)
+    names = _view_rows(connection, task.held, plan, _wanted(plan))
+    numbers = {name: n for n, name in enumerate(names)}
+    numbered = [(numbers.get(column.name), column) for _, column in kept(columns, plan)]
+    known = [(n, column) for n, column in numbered if n is not None]
+    missing = [column.name for n, column in numbered if n is None]
+    if missing and names:
+        raise TaskFailed("columns_differ", f"the stages before have no column {missing[0]!r}")
+    connection.execute(f"CREATE VIEW typed AS {typed(known, plan.partition_by)}")
+    with meter.step(0.6):
+        partitions = sort_typed(connection, "typed", known, plan.partition_by)
+    total = sum(partition.rows for partition in partitions)
+    files = write_partitions(
+        connection,
+        partitions,
+        [column for _, column in known],
+        plan.partition_by,
+        output,
+        file_bytes=plan.file_bytes,
+        threads=resources.threads,
+        on_rows=lambda rows: meter.add(0.4 * rows / total),
+    )
+    return Report(
+        rows_in=total,
+        rows_out=total,
+        duplicates=0,
+        bad_rows=0,
+        bad=(),
+        files=files,
+        columns=[column for _, column in known],
+        partitions=counts(partitions),
+        cpu_ms=0.0,
+        peak_memory_bytes=0,
+    )
+
+
+def _shared(plan: Plan) -> list[str]:
+    """Return what all files between stages have, besides ordinals and columns."""
+    # Parquet has no integers of 128 bits.
+    return [
+        *(f"k{n}" for n in range(len(plan.key))),
+        "rank",
+        "CAST(major AS DECIMAL(38, 0)) AS major",
+        "minor",
+        *level_names(plan.partition_by),
+    ]
+
+
+def _bucket(plan: Plan, buckets: int) -> str:
+    """Return the bucket of a row; equal on all hosts, whatever the version of DuckDB."""
+    if not plan.key:
+        return f"ordinal % {buckets}"
+    keys = ", ".join(f"k{n}" for n in range(len(plan.key)))
+    return f"CAST(md5_number(concat_ws(chr(0), {keys})) % {buckets} AS BIGINT)"
+
+
+def _view_rows(
+    connection: DuckDBPyConnection, held: Sequence[HeldFile], plan: Plan, wanted: str
+) -> list[str]:
+    """Make the view `rows` of files between stages; return the names of its columns."""
+    if not held:
+        raise TaskFailed("input_deleted", "the task has no files of the stage before")
+    source = read_parquet([each.local for each in held])
+    names = [
+        name.removeprefix(_TEXT) for name in names_in(connection, source) if name.startswith(_TEXT)
+    ]
+    shared = (
+        *(f"k{n}" for n in range(len(plan.key))),
+        *level_names(plan.partition_by),
+        *(f"{quoted(_TEXT + name)} AS c{n}" for n, name in enumerate(names)),
+    )
+    connection.execute(
+        "CREATE VIEW rows AS SELECT ordinal, rank, CAST(major AS HUGEINT) AS major, minor,"
+        f" {', '.join(shared)} FROM {source}{wanted}"
+    )
+    return names
+
+
+def _name_partitions(
+    connection: DuckDBPyConnection, partitions: Sequence[Sequence[str | None]], plan: Plan
+) -> None:
+    names = ", ".join(f"{name} VARCHAR" for name in level_names(plan.partition_by))
+    connection.execute(f"CREATE TABLE wanted ({names or 'g VARCHAR'})")
+    marks = ", ".join("?" * len(plan.partition_by)) or "NULL"
+    for partition in partitions:
+        connection.execute(f"INSERT INTO wanted VALUES ({marks})", list(partition))
+
+
+def _wanted(plan: Plan) -> str:
+    """Return the condition of rows that are in a partition of the task."""
+    same = (
+        f"held.{name} IS NOT DISTINCT FROM CAST(wanted.{name} AS {stored_type(column)})"
+        for name, column in zip(level_names(plan.partition_by), plan.partition_by, strict=True)
+    )
+    return f" AS held SEMI JOIN wanted ON {' AND '.join(same) or 'true'}"
+
+
+def _stated(plan: Plan) -> Iterator[Column]:
+    for column in plan.columns:
+        if column.type is None:
+            message = f"the type of {column.name!r} is not known before the last stage"
+            raise TaskFailed("columns_differ", message)
+        yield Column(name=column.name, type=column.type, source="request")
+
+
+def _write(
+    connection: DuckDBPyConnection, part: Partition, output: Path, meter: Meter
+) -> WrittenFile:
+    """Write rows of `sorted` to the file of a bucket."""
+    bucket = int(part.values[0] or 0)
+    name = f"bucket-{bucket:05d}.parquet"
+    last = part.first + part.rows - 1
+    connection.execute(
+        f"COPY (SELECT * FROM sorted WHERE rowid BETWEEN {part.first} AND {last})"
+        f" TO {literal(str(output / name))} {stage_options()}"
+    )
+    return written(output / name, name, part.rows, bucket=bucket)
