@@ -26,7 +26,10 @@ def stage_options() -> str:
 
 
 def export_options(columns: Sequence[Column]) -> str:
-    """Return the options of a file of an export, which states its columns itself."""
+    """Return the options of a file of an export.
+
+    It states the columns of the export, also those that only the folders have.
+    """
     stated = msgspec.json.encode(columns).decode()
     return (
         f"({_STORED}, DICTIONARY_SIZE_LIMIT {ROW_GROUP_ROWS},"
@@ -36,7 +39,7 @@ def export_options(columns: Sequence[Column]) -> str:
 
 
 def columns_of(connection: DuckDBPyConnection, local: str) -> tuple[Column, ...]:
-    """Return the columns that a file of an export states."""
+    """Return the columns of the export that a file is of."""
     found = connection.execute(
         f"SELECT value FROM parquet_kv_metadata({literal(local)}) WHERE decode(key) = ?",
         [_COLUMNS_KEY],

@@ -64,7 +64,8 @@ def _nested(value: bytes, of: Type) -> object:
         case Scalar():
             if of.kind is Kind.STRING and not value.startswith(b'"'):
                 return value.decode()
-            return _scalar(value, of)
+            found = _scalar(value, of)
+            return _blob(str(found)) if of.kind is Kind.BINARY else found
         case ListOf():
             items = _parts(value, b"[", "an array", elements_of)
             return [_below(str(index), item, of.item) for index, item in enumerate(items)]
@@ -74,6 +75,11 @@ def _nested(value: bytes, of: Type) -> object:
         case StructOf():
             members = _parts(value, b"{", "an object", members_of)
             return {f.name: _member(members, f.name, f.type) for f in of.fields}
+
+
+def _blob(base64: str) -> str:
+    """Return what DuckDB casts to bytes, as JSON's text would be within a nested type."""
+    return "".join(f"\\x{byte:02X}" for byte in b64decode(base64))
 
 
 def _member(members: Mapping[str, bytes], name: str, of: Type) -> object:

@@ -131,7 +131,7 @@ def run_write(
     files = write_partitions(
         connection,
         partitions,
-        [column for _, column in known],
+        columns,
         plan.partition_by,
         output,
         file_bytes=plan.file_bytes,

@@ -48,7 +48,7 @@ def run_whole(
     files = write_partitions(
         connection,
         partitions,
-        [column for _, column in columns],
+        loaded.columns,
         plan.partition_by,
         output,
         file_bytes=plan.file_bytes,

@@ -1,0 +1,83 @@
+"""An export on top of an earlier one: the files together are those of an export of all lines."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from app.exports.plan.model import Grain, PartitionColumn, Plan, TaskFailed
+from tests.exports.plan.tasks import Folder, Row, rows_of, whole
+
+PLAN = Plan(
+    key=["/k"],
+    latest_by="/t",
+    partition_by=[
+        PartitionColumn(name="day", grain=Grain.DAY, pointer="/t"),
+        PartitionColumn(name="p", grain=Grain.VALUE, pointer="/p"),
+    ],
+)
+EARLIER = (
+    b'{"n":0,"k":"same","t":"2021-01-01T00:00:00Z","p":"x"}',
+    b'{"n":1,"k":"moves","t":"2021-01-02T00:00:00Z","p":"x"}',
+    b'{"n":2,"k":"equal","t":"2021-01-03T00:00:00.0000001Z","p":"x"}',
+    b'{"n":3,"k":"newer","t":"2021-01-04T00:00:00Z","p":null}',
+    b'{"n":4,"k":"beside","t":"2021-01-05T00:00:00Z","p":"x"}',
+    b'{"n":5,"k":"alone","t":"2021-01-06T00:00:00Z","p":"x/y"}',
+)
+LATER = (
+    b'{"n":6,"k":"moves","t":"2021-01-05T00:00:00Z","p":"x"}',
+    b'{"n":7,"k":"equal","t":"2021-01-03T00:00:00.0000001Z","p":"x"}',
+    b'{"n":8,"k":"newer","t":"2021-01-03T00:00:00Z","p":null}',
+    b'{"n":9,"k":"fresh","t":"2021-01-07T00:00:00Z","p":"z"}',
+    b'{"n":10,"k":"moves","t":"2021-01-04T23:00:00Z","p":"x"}',
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_files_that_stay_and_new_ones_are_an_export_of_all(folder: Folder) -> None:
+    earlier, later = folder.source(EARLIER, "0"), folder.source(LATER, "1")
+    base = folder.run(whole(earlier), PLAN).held
+    result = folder.run(whole(later, base=base), PLAN)
+    replaced = {n: list(base[n].partition) for n in result.report.replaced}
+    stay = [row for n, held in enumerate(base) if n not in replaced for row in rows_of(held)]
+    assert _by_number(folder.run(whole(earlier, later), PLAN).rows) == _by_number(
+        [*stay, *result.rows]
+    )
+    # The partition of `moves` ends empty; those of `same` and `alone` are not touched.
+    assert [["02", "x"], ["03", "x"], ["04", None], ["05", "x"]] == sorted(
+        replaced.values(), key=repr
+    )
+
+
+def _by_number(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: int(row[1]["n"]))
+
+
+def test_without_a_key_lines_are_added(folder: Folder) -> None:
+    plan = Plan(partition_by=PLAN.partition_by)
+    earlier, later = folder.source(EARLIER, "0"), folder.source(LATER, "1")
+    base = folder.run(whole(earlier), plan).held
+    result = folder.run(whole(later, base=base), plan)
+    stay = [
+        row for n, h in enumerate(base) if n not in result.report.replaced for row in rows_of(h)
+    ]
+    assert list(range(11)) == [row[1]["n"] for row in _by_number([*stay, *result.rows])]
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        (b'{"n":"text","k":"a","t":"2021-01-01","p":"x"}', "'n'"),
+        (b'{"n":1.5,"k":"a","t":"2021-01-01","p":"x"}', "'n'"),
+        (b'{"n":1,"k":"a","t":"2021-01-01","p":"x","more":1}', "'more'"),
+    ],
+)
+def test_columns_that_differ_refuse_to_go_on(folder: Folder, line: bytes, named: str) -> None:
+    base = folder.run(whole(folder.source(EARLIER, "0")), PLAN).held
+    with pytest.raises(TaskFailed, match=named) as caught:
+        folder.run(whole(folder.source([line], "1"), base=base), PLAN)
+    assert caught.value.kind == "columns_differ"
