@@ -108,6 +108,9 @@ async def _begin_next(conn: Connection, export: ActiveExport, plan: Plan) -> lis
             raise AssertionError(export.stage)
         case _:
             assert_never(export.stage)
+    if not tasks:
+        # No row is left for them.
+        stage, tasks = ExportStage.PUBLISH, [_task(PublishInput())]
     await advance_store.begin_stage(conn, export, stage, tasks)
     return await _delete_read(conn, export)
 

@@ -30,20 +30,26 @@ class ActiveExport(Struct, frozen=True, kw_only=True):
     left: int
 
 
-_ACTIVE_EXPORT = """
+LOCK_EXPORT = """
+SELECT tenant_id
+FROM exports
+WHERE id = $1 AND finished_at IS NULL AND stage NOT IN ('script', 'publish')
+FOR NO KEY UPDATE
+"""
+
+# Another process is at it.
+TRY_LOCK_EXPORT = LOCK_EXPORT + "SKIP LOCKED"
+
+# A statement of its own: it sees what was committed before the export was locked.
+SELECT_ACTIVE = """
 SELECT e.id, e.tenant_id, e.stage, e.plan, e.rows_failed,
        (SELECT count(*)
         FROM export_tasks AS t
         WHERE t.tenant_id = e.tenant_id AND t.export_id = e.id AND t.stage = e.stage
           AND t.done_token IS NULL) AS left
 FROM exports AS e
-WHERE e.finished_at IS NULL AND e.stage NOT IN ('script', 'publish')
+WHERE e.tenant_id = $1 AND e.id = $2 AND e.stage NOT IN ('script', 'publish')
 """
-
-LOCK_EXPORT = _ACTIVE_EXPORT + "AND e.id = $1 FOR NO KEY UPDATE OF e"
-
-# Another process is at it.
-TRY_LOCK_EXPORT = LOCK_EXPORT + " SKIP LOCKED"
 
 
 async def lock_export(conn: Connection, export_id: UUID, *, wait: bool) -> ActiveExport | None:
@@ -51,13 +57,10 @@ async def lock_export(conn: Connection, export_id: UUID, *, wait: bool) -> Activ
 
     Without `wait`, one that is locked counts as such.
     """
-    row = await conn.fetchrow(LOCK_EXPORT if wait else TRY_LOCK_EXPORT, export_id)
-    if row is None:
+    tenant = await conn.fetchval(LOCK_EXPORT if wait else TRY_LOCK_EXPORT, export_id)
+    if tenant is None:
         return None
-    if not wait:
-        return from_row(ActiveExport, row)
-    # The count is of before the lock.
-    return optional_from_row(ActiveExport, await conn.fetchrow(LOCK_EXPORT, export_id))
+    return optional_from_row(ActiveExport, await conn.fetchrow(SELECT_ACTIVE, tenant, export_id))
 
 
 # Those whose worker has died between its last task and the next step.

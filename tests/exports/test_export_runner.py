@@ -3,22 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
+import uuid_utils.compat as uuid
 from msgspec.structs import replace
 
 from app.db import Pool
-from app.exports import ending
-from app.exports.advance import Partition, grouped
+from app.exports import ending, outcome_store, task_store
+from app.exports.advance import Partition, advance_due, grouped
 from app.exports.model import ExportStatus
 from app.exports.plan.model import TaskFailed, TaskLost
 from app.exports.retention import EXPORT_OWNER, delete_exports, delete_files
+from app.exports.work import Outcome
 from app.outages import BlobsUnavailable
 from app.payloads.retention import delete_orphans
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT as TENANT
-from tests.exports.running_exports import RunningExports, StandInTask, lines, open_exports
+from tests.exports.running_exports import RunningExports, StandInTask, lines, open_exports, report
 
 
 @pytest.fixture
@@ -147,6 +150,37 @@ async def test_an_export_fails_once_its_dataset_is_deleted(exports: RunningExpor
     await exports.datasets.delete()
     await exports.run_all(StandInTask())
     assert b'"kind": "input_deleted"' in (await exports.row(export))["error"]
+
+
+async def test_blobs_of_a_remote_store_are_brought_to_the_worker(
+    pool: Pool, settings: Settings
+) -> None:
+    async with open_exports(pool, replace(settings, blob_url="memory:///blobs")) as exports:
+        await exports.datasets.put("a.jsonl", lines(1, 2))
+        export = await exports.create()
+        stand_in = StandInTask()
+        await exports.run_all(stand_in)
+        [part] = await pool.fetch("SELECT blob_key FROM dataset_parts")
+        assert stand_in.read == [await exports.read(part["blob_key"])]
+        files = await exports.published(export)
+        assert [await exports.read(each["blob_key"]) for each in files] == [b"one", b"two"]
+        assert exports.folders() == []
+
+
+async def test_another_worker_goes_on_where_one_has_died_between_two_stages(
+    exports: RunningExports, tmp_path: Path
+) -> None:
+    export = await exports.create()
+    async with exports.pool.acquire() as conn:
+        task = await task_store.claim_task(conn, uuid.uuid7(), lease_seconds=60.0)
+        assert task is not None
+        async with conn.transaction():
+            outcome = Outcome(report=report(tmp_path, {}), files=())
+            await outcome_store.record(conn, task, outcome, max_stored_bytes=None)
+    await advance_due(exports.resources, {})
+    await exports.run_all(StandInTask())
+    row = await exports.row(export)
+    assert (row["status"], row["files"], row["rows_out"]) == ("succeeded", 0, 0)
 
 
 async def test_files_are_deleted_by_age_and_blobs_only_when_no_export_names_them(

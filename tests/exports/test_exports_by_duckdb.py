@@ -22,7 +22,7 @@ PLAN: Final = Plan(
     latest_by="/at",
     partition_by=(
         PartitionColumn(name="day", grain=Grain.DAY, pointer="/at"),
-        PartitionColumn(name="type", grain=Grain.VALUE, pointer="/type"),
+        PartitionColumn(name="kind", grain=Grain.VALUE, pointer="/type"),
     ),
 )
 
@@ -55,7 +55,7 @@ def survivors(*files: list[dict[str, Any]]) -> list[tuple[str, int]]:
         if held is None or event["at"] >= held["at"]:
             latest[event["pk"]] = event
     return sorted(
-        (f"day={each['at'][8:10]}/type={each['type']}", each["n"]) for each in latest.values()
+        (f"day={each['at'][8:10]}/kind={each['type']}", each["n"]) for each in latest.values()
     )
 
 
@@ -97,6 +97,28 @@ async def test_one_task_and_several_publish_the_same_rows(exports: RunningExport
         file["blob_key"] for export in (whole, staged) for file in await exports.published(export)
     }
     assert exports.folders() == []
+
+
+async def test_an_export_continues_another_and_shares_the_files_that_stay(
+    exports: RunningExports,
+) -> None:
+    first, later = (
+        events(400, seed=1),
+        [{"pk": f"k{n}", "at": "2021-01-03T10:00:00Z", "type": "view", "n": -n} for n in range(9)],
+    )
+    # A partition that nothing changes.
+    first += [{"pk": f"x{n}", "at": "2021-01-09T00:00:00Z", "type": "view", "n": n} for n in (1, 2)]
+    await exports.datasets.put("a.jsonl", jsonl(first))
+    base = await exports.create(PLAN)
+    await exports.run_all(run_task)
+    await exports.datasets.put("b.jsonl", jsonl(later))
+    export = await exports.create(PLAN, base=base)
+    await exports.run_all(run_task)
+    assert await published(exports, export) == survivors(first, later)
+    assert await published(exports, base) == survivors(first)
+    names = [{each["name"] for each in await exports.published(of)} for of in (base, export)]
+    assert {name for name in names[0] & names[1] if name.startswith("day=09")}
+    assert (await exports.row(export))["rows_in"] == len(later)
 
 
 async def test_an_export_without_rows_succeeds_in_stages_too(exports: RunningExports) -> None:
