@@ -4,10 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.engine_settings import EngineSettings
+from app.destination_settings import DestinationSettings
 
 
-class ConnectorSettings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConnectorSettings(DestinationSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of streams, queues and URLs that pipes read and write."""
 
     pipe_redis_url: Annotated[

@@ -43,6 +43,7 @@ from app.executions.api import router as executions
 from app.executions.queue_limit import QueueLimit
 from app.executions.waiting.waiters import WaiterRegistry, open_waiter_registry
 from app.exports.api import router as exports
+from app.exports.destinations import require_usable_destinations
 from app.exports.store import select_states as select_export_states
 from app.fair_queue import FairQueue
 from app.http.asgi import App
@@ -219,6 +220,7 @@ def main(arguments: list[str]) -> int:
         trusted = trusted_networks(settings.trusted_proxies)
         require_usable_egress(settings)
         require_usable_connectors(settings)
+        require_usable_destinations(settings)
         asyncio.run(prepare(settings))
     except CrivoError as error:
         sys.stderr.write(redact(f"api: {error}\n"))

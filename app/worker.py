@@ -27,6 +27,7 @@ from app.errors import CrivoError
 from app.executions.dispatch.dispatcher import SPARE_SLOTS, Dispatcher
 from app.executions.retention import PAYLOAD_OWNER as EXECUTIONS
 from app.exports.advance import run_advance as run_export_advance
+from app.exports.destinations import require_usable_destinations
 from app.exports.plan.process import run_task
 from app.exports.retention import EXPORT_OWNER as EXPORTS
 from app.exports.runner import run_exports
@@ -76,6 +77,7 @@ def main() -> int:
         require_packages(settings)
         require_engine_packages(settings)
         require_usable_connectors(settings)
+        require_usable_destinations(settings)
         uvloop.run(work(settings))
     except asyncio.CancelledError:
         return 0  # stopped while it started

@@ -1926,6 +1926,8 @@ CREATE INDEX exports_active_idx ON exports USING btree (tenant_id, dataset_id) W
 
 CREATE INDEX exports_base_idx ON exports USING btree (tenant_id, dataset_id, snapshot, id DESC) WHERE (status = 'succeeded'::text);
 
+CREATE INDEX exports_destination_idx ON exports USING btree (tenant_id, destination, id) WHERE (destination IS NOT NULL);
+
 CREATE INDEX exports_finished_idx ON exports USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
 CREATE INDEX exports_page_idx ON exports USING btree (tenant_id, id DESC);

@@ -4,26 +4,24 @@ Nothing here knows the database: whether an attempt counts is decided by its lea
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 from uuid import UUID
 
 import uuid_utils.compat as uuid
 
 from app.blobs import Blobs
+from app.exports.object_folder import ObjectFolder, replaced_meanwhile
 from app.exports.plan.model import Plan, Progress, Report, Resources, Task, WrittenFile
-from app.exports.work import UploadedFile, blob_keys, localized
+from app.exports.turns import in_turns
+from app.exports.work import TaskInput, UploadedFile, localized, places_of
 from app.limits import MIB
 
 # Folder of the blobs, in keys `<tenant>/<folder>/<id>`.
 EXPORT_FOLDER: Final = "exports"
 
-_CONCURRENT: Final = 4
 _CHUNK_BYTES: Final = 1 * MIB
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class RunTask(Protocol):
@@ -44,9 +42,18 @@ class RunTask(Protocol):
 class Attempt:
     """One attempt of a task, in a folder of its own."""
 
-    def __init__(self, blobs: Blobs, tenant: UUID, folder: Path, run_task: RunTask) -> None:
-        """Use an empty folder, which the caller removes."""
+    def __init__(
+        self,
+        blobs: Blobs,
+        tenant: UUID,
+        folder: Path,
+        run_task: RunTask,
+        *,
+        destination: ObjectFolder | None = None,
+    ) -> None:
+        """Use an empty folder, which the caller removes; `destination` has what is no blob."""
         self._blobs = blobs
+        self._destination = destination
         self._tenant = tenant
         self._folder = folder
         self._run_task = run_task
@@ -55,43 +62,51 @@ class Attempt:
 
     async def run(
         self,
-        task: Task,
-        plan: Plan,
+        work: TaskInput,
         *,
         memory_bytes: int,
         threads: int,
         on_progress: Callable[[Progress], None],
     ) -> tuple[Report, Sequence[UploadedFile]]:
-        """Run a task, each `local` of which is the key of a blob; upload what it has written.
+        """Run a task with files of the stores; upload what it has written.
 
         Raises TaskFailed, TaskLost, BlobMissing, BlobsUnavailable, OSError.
         """
         read, written, spill = (self._folder / each for each in ("in", "out", "spill"))
         for each in (read, written, spill):
             each.mkdir()
-        paths = await self._fetch(blob_keys(task), read)
+        paths = await self._fetch(work, read)
         resources = Resources(memory_bytes=memory_bytes, threads=threads, spill=str(spill))
         report = await self._run_task(
-            localized(task, paths), plan, resources, written, on_progress=on_progress
+            localized(work.task, paths), work.plan, resources, written, on_progress=on_progress
         )
         return report, await self._upload(report.files, written)
 
-    async def _fetch(self, keys: Sequence[str], folder: Path) -> Mapping[str, str]:
-        """Return where each blob is on this machine, where those of a remote store are copied."""
+    async def _fetch(self, work: TaskInput, folder: Path) -> Mapping[str, str]:
+        """Return where each file is on this machine, where those of remote stores are copied."""
 
-        async def fetch(key: str) -> tuple[str, str]:
-            path = await self._blobs.find_file(key)
+        async def fetch(numbered: tuple[int, str]) -> tuple[str, str]:
+            number, place = numbered
+            is_blob = place not in work.at_destination
+            path = await self._blobs.find_file(place) if is_blob else None
             if path is None:
-                path = folder / key.replace("/", "-")
-                await self._download(key, path)
-            return key, str(path)
+                path = folder / str(number)
+                chunks = self._blobs.read(place) if is_blob else self._read(place)
+                with path.open("wb") as file:
+                    async for chunk in chunks:
+                        await asyncio.to_thread(file.write, chunk)
+            return place, str(path)
 
-        return dict(await _in_turns(fetch, keys))
+        return dict(await in_turns(fetch, list(enumerate(places_of(work.task)))))
 
-    async def _download(self, key: str, path: Path) -> None:
-        with path.open("wb") as file:
-            async for chunk in self._blobs.read(key):
-                await asyncio.to_thread(file.write, chunk)
+    async def _read(self, path: str) -> AsyncIterator[bytes]:
+        """Yield a file of the export that this one continues."""
+        assert self._destination is not None  # noqa: S101 - the caller has opened it for these
+        try:
+            async for chunk in self._destination.read(path):
+                yield chunk
+        except FileNotFoundError:
+            raise replaced_meanwhile(path) from None
 
     async def _upload(self, files: Sequence[WrittenFile], folder: Path) -> list[UploadedFile]:
         async def upload(file: WrittenFile) -> UploadedFile:
@@ -106,20 +121,4 @@ class Attempt:
             path.unlink()
             return UploadedFile(file=file, blob_key=key)
 
-        return await _in_turns(upload, files)
-
-
-async def _in_turns(call: Callable[[T], Awaitable[R]], items: Sequence[T]) -> list[R]:
-    """Call for each item, a few at once; the first failure stops the others, and is raised."""
-    slots = asyncio.Semaphore(_CONCURRENT)
-
-    async def call_in_turn(item: T) -> R:
-        async with slots:
-            return await call(item)
-
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            calls = [tasks.create_task(call_in_turn(each)) for each in items]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [each.result() for each in calls]
+        return await in_turns(upload, files)

@@ -5,9 +5,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from app.datasets.blob_cleanup import delete_blobs
 from app.exports import ending, outcome_store, publication, publish_store
-from app.exports.model import ExportStatus
+from app.exports.file_store import read_manifest
+from app.exports.model import ExportStatus, ManifestFile
+from app.exports.object_folder import DestinationUnavailable
+from app.exports.opening import open_destination
 from app.exports.publication import Publication
 from app.exports.publish_store import NamedFile, StagedFile
 from app.exports.task_store import ClaimedTask
@@ -26,15 +31,35 @@ async def publish(resources: Resources, task: ClaimedTask) -> list[NamedFile]:
         staged = await publish_store.select_staged(conn, task)
     files = sorted(_named(task.export_id, staged), key=lambda each: each.path)
     if task.destination is not None:
-        wanted = Publication(
-            export_id=task.export_id,
-            tenant_id=task.tenant_id,
-            destination=task.destination,
-            base_id=task.base_id,
-            files=files,
-        )
-        await publication.publish(resources, wanted)
+        await _copy(resources, task, task.destination, files)
     return files
+
+
+async def _copy(
+    resources: Resources, task: ClaimedTask, destination: str, files: Sequence[NamedFile]
+) -> None:
+    async with resources.pool.acquire() as conn:
+        if not await publish_store.has_turn(conn, task):
+            raise DestinationUnavailable(f"another export is being published at {destination}")
+        found = await read_manifest(conn, task.tenant_id, task.export_id)
+    assert found is not None  # noqa: S101 - its task is leased
+    manifest = replace(
+        found[1],
+        rows_out=sum(each.file.rows for each in files),
+        output_sha256=output_sha256(files).hex(),
+        files=[
+            ManifestFile(
+                path=each.path,
+                rows=each.file.rows,
+                bytes=each.file.size_bytes,
+                sha256=each.file.sha256.hex(),
+            )
+            for each in files
+        ],
+    )
+    folder = await open_destination(resources, task.tenant_id, destination)
+    wanted = Publication(manifest=manifest, files=files)
+    await publication.publish(resources.blobs, folder, wanted)
 
 
 async def complete(resources: Resources, task: ClaimedTask, files: Sequence[NamedFile]) -> None:

@@ -1,7 +1,47 @@
 """Decide to which destinations an export may write."""
 
-from app.errors import invalid
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from app.errors import CrivoError, invalid
 from app.settings import Settings
+
+_TENANT: Final = "{tenant}"
+# What every store and reader takes as it is: nothing is escaped, hidden or leads elsewhere.
+_URL: Final = re.compile(
+    r"(?P<root>s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|file://)"
+    r"(?P<path>(/(?![._])[A-Za-z0-9._=+@-]+)*)/?"
+)
+_RULES: Final = (
+    "is no URL of a folder: s3://bucket/folder or file:///folder, whose names are made of letters, "
+    "digits and ._=+@-, and do not begin with _ or ."
+)
+
+
+class DestinationsNotUsable(CrivoError):
+    """A setting of exports cannot be in force here."""
+
+
+class _Folder(Struct, frozen=True):
+    """A folder by the names that lead to it; the first is that of the store."""
+
+    names: tuple[str, ...]
+
+    def is_within(self, other: "_Folder") -> bool:
+        return self.names[: len(other.names)] == other.names
+
+
+def require_usable_destinations(settings: Settings) -> None:
+    """Check the setting as a process starts. Raises DestinationsNotUsable."""
+    for pattern in _patterns(settings):
+        if pattern.count(_TENANT) != 1 or _parse(pattern.replace(_TENANT, "tenant")) is None:
+            raise DestinationsNotUsable(
+                f"CRIVO_EXPORT_DESTINATIONS: {pattern!r} must have {_TENANT} once, and otherwise "
+                f"{_RULES}"
+            )
 
 
 def require_allowed(settings: Settings, tenant_name: str, to: str) -> str:
@@ -9,5 +49,40 @@ def require_allowed(settings: Settings, tenant_name: str, to: str) -> str:
 
     Raises InvalidRequest.
     """
-    del settings, tenant_name, to
-    raise invalid("/to", "no destination is allowed here; omit it, and download the files")
+    pointer = "/to"
+    patterns = list(_patterns(settings))
+    if not patterns:
+        raise invalid(pointer, "no destination is allowed here; omit it, and download the files")
+    folder = _parse(to)
+    if folder is None:
+        raise invalid(pointer, _RULES)
+    if allowed_root(settings, tenant_name, to) is None:
+        allowed = ", ".join(each.replace(_TENANT, tenant_name) for each in patterns)
+        raise invalid(pointer, f"is not below a folder of the tenant {tenant_name}: {allowed}")
+    return "/".join(folder.names)
+
+
+def allowed_root(settings: Settings, tenant_name: str, destination: str) -> str | None:
+    """Return what must be there for a destination: the operator's part of its URL.
+
+    None: the tenant may not write to it.
+    """
+    folder = _parse(destination)
+    for pattern in _patterns(settings):
+        allowed = _parse(pattern.replace(_TENANT, tenant_name))
+        if folder is not None and allowed is not None and folder.is_within(allowed):
+            return pattern.partition(_TENANT)[0].rpartition("/")[0]
+    return None
+
+
+def _patterns(settings: Settings) -> Iterator[str]:
+    yield from (each.strip() for each in settings.export_destinations.split(",") if each.strip())
+
+
+def _parse(url: str) -> _Folder | None:
+    found = _URL.fullmatch(url)
+    if found is None:
+        return None
+    names = found["path"].split("/")[1:]
+    # The root of all file systems is no destination.
+    return None if found["root"] == "file://" and not names else _Folder((found["root"], *names))

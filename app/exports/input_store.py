@@ -41,7 +41,7 @@ async def read_input(conn: Connection, task: ClaimedTask) -> TaskInput:
             whole = msgspec.json.decode(task.input, type=WholeInput)
             base = await _base_files(conn, task)
             sources = await _sources(conn, task.tenant_id, whole.ranges)
-            held = [_held(each.blob_key, None, each.partition) for each in base]
+            held = [_held(each.blob_key or each.name, None, each.partition) for each in base]
             return TaskInput(task=Whole(sources=sources, base=held), plan=plan, base=base)
         case ExportStage.MAP:
             mapped = msgspec.json.decode(task.input, type=MapInput)
@@ -123,12 +123,6 @@ async def _written(
     return [_held(row["blob_key"], row["bucket"], row["partition"]) for row in rows]
 
 
-SELECT_BASE = """
-SELECT files
-FROM exports
-WHERE tenant_id = $1 AND id = $2
-"""
-
 SELECT_BASE_FILES = """
 SELECT partition, name, blob_key, rows, bytes AS size_bytes, sha256
 FROM export_files
@@ -136,18 +130,29 @@ WHERE tenant_id = $1 AND export_id = $2 AND published
 ORDER BY name
 """
 
+COUNT_BASE_FILES = """
+SELECT files
+FROM exports
+WHERE tenant_id = $1 AND id = $2
+"""
+
 
 async def _base_files(conn: Connection, task: ClaimedTask) -> list[BaseFile]:
     if task.base_id is None:
         return []
-    rows = await conn.fetch(SELECT_BASE_FILES, task.tenant_id, task.base_id)
-    if len(rows) != await conn.fetchval(SELECT_BASE, task.tenant_id, task.base_id):
-        # Since the export was accepted, before its row kept them.
-        message = f"files of the export {task.base_id}, which it continues, have been deleted"
-        raise TaskFailed(ExportErrorKind.INPUT_DELETED, message)
+    rows = await conn.fetch(
+        SELECT_BASE_FILES, task.tenant_id, task.base_id, timeout=_ALL_PARTS_SECONDS
+    )
+    published = await conn.fetchval(COUNT_BASE_FILES, task.tenant_id, task.base_id)
+    if published != len(rows):
+        raise TaskFailed(
+            ExportErrorKind.INPUT_DELETED,
+            "files of the export that this one continues have been replaced or deleted; "
+            "omit `since` to export everything",
+        )
     return [from_row(BaseFile, row) for row in rows]
 
 
-def _held(key: str, bucket: int | None, partition: bytes) -> HeldFile:
+def _held(place: str, bucket: int | None, partition: bytes) -> HeldFile:
     values = msgspec.json.decode(partition, type=tuple[str | None, ...])
-    return HeldFile(local=key, bucket=bucket, partition=values)
+    return HeldFile(local=place, bucket=bucket, partition=values)

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from app.datasets.upload_store import require_room
+from app.datasets.upload_store import require_stored_bytes
 from app.db import Connection
 from app.exports import ending
 from app.exports.model import ExportStage
@@ -14,7 +14,6 @@ from app.exports.plan.model import BadRow, Report
 from app.exports.task_store import ClaimedTask, LeaseLost
 from app.exports.work import Outcome
 from app.limits import MIN_COUNTED_PART_BYTES
-from app.quotas.model import Caps
 from app.sql_parameters import in_order
 
 # Of bad rows, each of which has up to 64 KiB.
@@ -74,9 +73,7 @@ async def finish_task(conn: Connection, task: ClaimedTask, *, found: bytes | Non
     await conn.execute(FINISH_TASK, *values)
 
 
-async def record(
-    conn: Connection, task: ClaimedTask, outcome: Outcome, *, max_stored_bytes: int | None
-) -> None:
+async def record(conn: Connection, task: ClaimedTask, outcome: Outcome) -> None:
     """Record what a task has done, in a transaction of the caller.
 
     Raises LeaseLost, QuotaExceeded.
@@ -87,8 +84,7 @@ async def record(
     sizes = [max(size, MIN_COUNTED_PART_BYTES) for size in _sizes(outcome)]
     sizes += [len(error) + len(bad.record) for error, bad in zip(errors, report.bad, strict=True)]
     if sizes:
-        caps = Caps(max_stored_bytes=max_stored_bytes)
-        await require_room(conn, task.tenant_id, caps, stored_bytes=sum(sizes), raw_bytes=0)
+        await require_stored_bytes(conn, task.tenant_id, sum(sizes))
     await _insert_files(conn, task, outcome)
     await _insert_errors(conn, task, report.bad, errors)
     await _count(conn, task, report)
@@ -107,7 +103,7 @@ def _found(task: ClaimedTask, report: Report) -> bytes | None:
 
 def _sizes(outcome: Outcome) -> list[int]:
     own = [each.file.size_bytes for each in outcome.files]
-    return own + [each.size_bytes for each in outcome.kept]
+    return own + [each.size_bytes for each in outcome.kept if each.blob_key is not None]
 
 
 INSERT_FILES: Final = """

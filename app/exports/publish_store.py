@@ -33,6 +33,26 @@ class NamedFile(Struct, frozen=True, kw_only=True):
     file: StagedFile
 
 
+# A claim leaves exports to one destination in the order of their ids; an export that was accepted
+# before another, and committed after it, could not be seen by the claim of that one.
+SELECT_HAS_TURN = """
+SELECT NOT EXISTS (
+    SELECT
+    FROM exports AS e
+    JOIN export_tasks AS t ON t.tenant_id = e.tenant_id AND t.export_id = e.id
+    WHERE e.tenant_id = $1 AND e.destination = $3 AND e.id <> $2 AND e.finished_at IS NULL
+      AND t.stage = 'publish' AND t.lease_expires_at >= clock_timestamp()
+)
+"""
+
+
+async def has_turn(conn: Connection, task: ClaimedTask) -> bool:
+    """Return whether no other export is being published at the destination of a leased task."""
+    key = (task.tenant_id, task.export_id, task.destination)
+    found: bool = await conn.fetchval(SELECT_HAS_TURN, *key)
+    return found
+
+
 SELECT_STAGED = """
 SELECT f.lease_token, f.number, f.stage, f.name, f.partition, f.blob_key, f.rows,
        f.bytes AS size_bytes, f.sha256
@@ -83,6 +103,19 @@ SELECT export_id, lease_token, number, tenant_id, stage, bucket, partition, name
 FROM moved
 """
 
+# What other exports had there is deleted: none of them can be continued as if it were there.
+FORGET_REPLACED = """
+DELETE FROM export_files AS f
+USING exports AS e
+WHERE e.tenant_id = $1 AND e.destination = $3 AND e.id <> $2 AND e.status = 'succeeded'
+  AND f.tenant_id = e.tenant_id AND f.export_id = e.id
+  AND NOT EXISTS (
+      SELECT
+      FROM export_files AS kept
+      WHERE kept.tenant_id = $1 AND kept.export_id = $2 AND kept.published AND kept.name = f.name
+  )
+"""
+
 COUNT_OUTPUT = """
 UPDATE exports
 SET rows_out = $3, files = $4, bytes = $5, output_sha256 = $6, tasks_done = tasks_done + 1
@@ -107,7 +140,9 @@ async def publish_files(
     )
     await conn.execute(PUBLISH_FILES, *values, timeout=_ALL_FILES_SECONDS)
     if task.destination is not None:
-        await conn.execute(FORGET_BLOBS, task.tenant_id, task.export_id, timeout=_ALL_FILES_SECONDS)
+        key = (task.tenant_id, task.export_id)
+        await conn.execute(FORGET_BLOBS, *key, timeout=_ALL_FILES_SECONDS)
+        await conn.execute(FORGET_REPLACED, *key, task.destination, timeout=_ALL_FILES_SECONDS)
     await conn.execute(
         COUNT_OUTPUT,
         task.tenant_id,

@@ -25,13 +25,14 @@ from app.exports.folders import open_attempt_folder, open_worker_folder
 from app.exports.input_store import InputGone, read_input
 from app.exports.lease import leased
 from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
+from app.exports.object_folder import ObjectFolder
+from app.exports.opening import open_destination
 from app.exports.plan.model import TaskFailed, TaskLost
 from app.exports.task_store import ClaimedTask, LeaseLost
 from app.exports.work import BaseFile, Outcome, TaskInput
 from app.outages import DatabaseUnavailable, Unavailable
 from app.quotas.errors import QuotaExceeded
 from app.resources import Resources
-from app.runs.task_store import select_max_stored_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -135,7 +136,13 @@ class Runner:
             await completion.complete(self._resources, task, files)
             return
         async with open_attempt_folder(self._folder) as folder:
-            attempt = Attempt(self._resources.blobs, task.tenant_id, folder, self._run_task)
+            attempt = Attempt(
+                self._resources.blobs,
+                task.tenant_id,
+                folder,
+                self._run_task,
+                destination=await self._destination(task),
+            )
             try:
                 outcome = await self._attempt(task, attempt, until=until)
             except (Exception, asyncio.CancelledError):
@@ -155,8 +162,7 @@ class Runner:
             async with self._resources.pool.acquire() as conn:
                 read = await read_input(conn, task)
             report, files = await attempt.run(
-                read.task,
-                read.plan,
+                read,
                 memory_bytes=settings.export_memory_bytes,
                 threads=settings.export_threads or os.cpu_count() or 1,
                 on_progress=lease.note,
@@ -164,12 +170,16 @@ class Runner:
             await lease.renew_for_record()
         return Outcome(report=report, files=files, kept=_kept(read, report.replaced))
 
+    async def _destination(self, task: ClaimedTask) -> ObjectFolder | None:
+        """Open what has files of the export that the one of a task continues."""
+        if task.base_id is None or task.destination is None:
+            return None
+        return await open_destination(self._resources, task.tenant_id, task.destination)
+
     async def _record(self, task: ClaimedTask, outcome: Outcome) -> None:
-        default = self._resources.settings.default_max_stored_bytes
         try:
             async with self._resources.pool.acquire() as conn, conn.transaction():
-                cap = await select_max_stored_bytes(conn, task.tenant_id, default)
-                await outcome_store.record(conn, task, outcome, max_stored_bytes=cap)
+                await outcome_store.record(conn, task, outcome)
             report = outcome.report
             log.info(
                 "export.task_done",

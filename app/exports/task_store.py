@@ -49,7 +49,8 @@ class ClaimedTask(Struct, frozen=True, kw_only=True):
 
 
 # Across tenants: any worker runs what is due, in turns: first of the tenants with the fewest tasks
-# in hand, then what is due longest. Those of a suspended tenant rest.
+# in hand, then what is due longest. Those of a suspended tenant rest. At one destination exports
+# are published in the order in which they were accepted.
 CLAIM_TASK = """
 WITH busy AS (
     SELECT tenant_id, count(*) AS tasks
@@ -67,6 +68,14 @@ next AS MATERIALIZED (
     WHERE t.done_token IS NULL AND t.due_at <= clock_timestamp()
       AND (t.lease_expires_at IS NULL OR t.lease_expires_at < clock_timestamp())
       AND e.finished_at IS NULL AND n.suspended_at IS NULL
+      AND (
+          t.stage <> 'publish' OR e.destination IS NULL OR NOT EXISTS (
+              SELECT
+              FROM exports AS earlier
+              WHERE earlier.tenant_id = e.tenant_id AND earlier.destination = e.destination
+                AND earlier.id < e.id AND earlier.finished_at IS NULL
+          )
+      )
     ORDER BY coalesce(b.tasks, 0), t.due_at, t.export_id, t.number
     LIMIT 1
     FOR NO KEY UPDATE OF t SKIP LOCKED

@@ -21,18 +21,23 @@ from app.exports.plan.model import (
 
 
 class BaseFile(Struct, frozen=True, kw_only=True):
-    """A published file of the export that another continues."""
+    """A published file of the export that another continues.
+
+    `blob_key` is None for one that is only at the destination.
+    """
 
     partition: bytes
     name: str
-    blob_key: str
+    blob_key: str | None
     rows: int
     size_bytes: int
     sha256: bytes
 
 
 class TaskInput(Struct, frozen=True, kw_only=True):
-    """What a task does, by which plan; each `local` of it is the key of a blob.
+    """What a task does, by which plan.
+
+    Each `local` is the key of a blob, or a path at the destination.
 
     `base` are the files of `Whole.base`, in the same order.
     """
@@ -40,6 +45,11 @@ class TaskInput(Struct, frozen=True, kw_only=True):
     task: Task
     plan: Plan
     base: Sequence[BaseFile] = ()
+
+    @property
+    def at_destination(self) -> frozenset[str]:
+        """Those `local` that are paths at the destination."""
+        return frozenset(each.name for each in self.base if each.blob_key is None)
 
 
 class UploadedFile(Struct, frozen=True, kw_only=True):
@@ -57,8 +67,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     kept: Sequence[BaseFile] = ()
 
 
-def blob_keys(task: Task) -> list[str]:
-    """List the blobs that a task reads, each once."""
+def places_of(task: Task) -> list[str]:
+    """List each `local` of a task, once."""
     match task:
         case Whole(sources=sources, base=base):
             names = [each.local for each in sources] + [each.local for each in base]

@@ -69,6 +69,10 @@ UP = (
     "CREATE INDEX exports_page_idx ON exports (tenant_id, id DESC)",
     "CREATE INDEX exports_active_idx ON exports (tenant_id, dataset_id) WHERE finished_at IS NULL",
     """
+    CREATE INDEX exports_destination_idx ON exports (tenant_id, destination, id)
+    WHERE destination IS NOT NULL
+    """,
+    """
     CREATE INDEX exports_base_idx ON exports (tenant_id, dataset_id, snapshot, id DESC)
     WHERE status = 'succeeded'
     """,

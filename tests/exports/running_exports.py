@@ -58,6 +58,7 @@ class RunningExports:
         tenant: UUID = TENANT,
         buckets: int | None = None,
         base: UUID | None = None,
+        destination: str | None = None,
     ) -> UUID:
         """Add an export of the newest snapshot: as a whole, or by `buckets`."""
         row = await self.pool.fetchrow("SELECT id, last_snapshot FROM datasets LIMIT 1")
@@ -94,7 +95,7 @@ class RunningExports:
                 request=b"{}",
                 plan=msgspec.json.encode(plan),
                 plan_sha256=hashlib.sha256().digest(),
-                destination=None,
+                destination=destination,
                 labels={},
                 callback_url=None,
                 request_id=None,

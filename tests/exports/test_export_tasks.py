@@ -59,14 +59,14 @@ async def test_an_expired_lease_is_another_workers_and_the_late_outcome_is_refus
         await task_store.release(conn, late, after_seconds=0.0, counts=True)
         with pytest.raises(LeaseLost):
             async with conn.transaction():
-                await outcome_store.record(conn, late, outcome(), max_stored_bytes=None)
+                await outcome_store.record(conn, late, outcome())
         assert await task_store.renew(conn, taken, lease_seconds=60.0, raw_bytes_done=1)
         async with conn.transaction():
-            await outcome_store.record(conn, taken, outcome(), max_stored_bytes=None)
+            await outcome_store.record(conn, taken, outcome())
         # Once is enough.
         with pytest.raises(LeaseLost):
             async with conn.transaction():
-                await outcome_store.record(conn, taken, outcome(), max_stored_bytes=None)
+                await outcome_store.record(conn, taken, outcome())
         assert await task_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
     [row] = await exports.tasks(export)
     assert row["done_token"] == taken.lease_token
@@ -116,4 +116,4 @@ async def test_an_ended_export_takes_leases_from_its_tasks(exports: RunningExpor
         assert await task_store.claim_task(conn, OTHER, lease_seconds=60.0) is None
         with pytest.raises(LeaseLost):
             async with conn.transaction():
-                await outcome_store.record(conn, task, outcome(), max_stored_bytes=None)
+                await outcome_store.record(conn, task, outcome())

@@ -1,0 +1,179 @@
+"""An export that continues another has the rows of one of everything, and copies what it must."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import duckdb
+import pytest
+from msgspec.structs import replace
+
+from app.db import Pool
+from app.exports import acceptance_store
+from app.exports.plan.model import Grain, PartitionColumn, Plan
+from app.exports.plan.process import run_task
+from app.limits import MIB
+from app.settings import Settings
+from app.tenants.model import DEFAULT_TENANT as TENANT
+from tests.exports.running_exports import RunningExports, open_exports
+
+PLAN: Final = Plan(
+    key=("/pk",),
+    latest_by="/at",
+    partition_by=(
+        PartitionColumn(name="day", grain=Grain.DAY, pointer="/at"),
+        PartitionColumn(name="type", grain=Grain.VALUE, pointer="/type"),
+    ),
+)
+# Key, time, type and version.
+Event = tuple[str, str, str, int]
+Rows = dict[str, list[tuple[str, int]]]
+FIRST: Final[Sequence[Event]] = [
+    ("kept", "2021-01-01T00:00:01Z", "a/b", 1),
+    ("late", "2021-01-02T00:00:05Z", "view", 2),
+    ("equal", "2021-01-02T00:00:05Z", "view", 3),
+    ("newer", "2021-01-02T00:00:05Z", "view", 4),
+    ("moves", "2021-01-03T00:00:01Z", "view", 5),
+    ("alone", "2021-01-04T00:00:01Z", "view", 6),
+]
+SECOND: Final[Sequence[Event]] = [
+    ("late", "2021-01-02T00:00:04Z", "view", 10),
+    ("equal", "2021-01-02T00:00:05Z", "view", 11),
+    ("newer", "2021-01-02T00:00:06Z", "view", 12),
+    ("moves", "2021-01-02T23:00:00Z", "view", 13),
+    ("alone", "2021-01-05T00:00:01Z", "view", 14),
+]
+THIRD: Final[Sequence[Event]] = [
+    ("moves", "2021-01-03T00:00:02Z", "view", 20),
+    ("late", "2021-01-03T00:00:00Z", "click", 21),
+]
+AFTER_SECOND: Final[Rows] = {
+    "day=01/type=a%2Fb": [("kept", 1)],
+    # What comes late and is older counts nothing, in a partition of its own, too.
+    "day=02/type=view": [("equal", 11), ("late", 2), ("newer", 12)],
+    "day=03/type=view": [("moves", 5)],
+    "day=05/type=view": [("alone", 14)],
+}
+AFTER_THIRD: Final[Rows] = {
+    "day=01/type=a%2Fb": [("kept", 1)],
+    "day=02/type=view": [("equal", 11), ("newer", 12)],
+    "day=03/type=click": [("late", 21)],
+    "day=03/type=view": [("moves", 20)],
+    "day=05/type=view": [("alone", 14)],
+}
+
+
+@pytest.fixture
+async def exports(pool: Pool, settings: Settings, tmp_path: Path) -> AsyncIterator[RunningExports]:
+    (tmp_path / "lake").mkdir()
+    small = replace(
+        settings,
+        export_memory_bytes=256 * MIB,
+        export_threads=1,
+        export_destinations=f"file://{tmp_path}/lake/{{tenant}}",
+    )
+    async with open_exports(pool, small) as running:
+        yield running
+
+
+@pytest.fixture(params=["here", "there"])
+def destination(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
+    return None if request.param == "here" else f"file://{tmp_path}/lake/default/events"
+
+
+async def put(exports: RunningExports, name: str, events: Sequence[Event]) -> None:
+    lines = [
+        json.dumps({"pk": key, "at": at, "type": kind, "n": version})
+        for key, at, kind, version in events
+    ]
+    await exports.datasets.put(name, "\n".join(lines).encode() + b"\n")
+
+
+async def rows_of(exports: RunningExports, export: UUID) -> Rows:
+    row = await exports.row(export)
+    assert row["status"] == "succeeded", row["error"]
+    assert exports.blobs.folder is not None
+    found: Rows = {}
+    for file in await exports.published(export):
+        path = exports.blobs.folder / (file["blob_key"] or "")
+        if row["destination"] is not None:
+            path = Path(row["destination"].removeprefix("file://")) / file["name"]
+        query = "SELECT pk, n FROM read_parquet(?, hive_partitioning = false) ORDER BY pk"
+        folder = file["name"].rpartition("/")[0]
+        found.setdefault(folder, []).extend(duckdb.execute(query, [str(path)]).fetchall())
+    assert row["rows_out"] == sum(len(each) for each in found.values())
+    return found
+
+
+async def continued(
+    exports: RunningExports, base: UUID, destination: str | None, name: str, events: Sequence[Event]
+) -> UUID:
+    await put(exports, name, events)
+    export = await exports.create(PLAN, base=base, destination=destination)
+    await exports.run_all(run_task)
+    return export
+
+
+async def first_of(exports: RunningExports, destination: str | None) -> UUID:
+    await put(exports, "1.jsonl", FIRST)
+    export = await exports.create(PLAN, destination=destination)
+    await exports.run_all(run_task)
+    return export
+
+
+async def test_exports_that_continue_each_other_have_the_rows_of_one_of_everything(
+    exports: RunningExports, destination: str | None
+) -> None:
+    first = await first_of(exports, destination)
+    names = {each["name"] for each in await exports.published(first)}
+    second = await continued(exports, first, destination, "2.jsonl", SECOND)
+    assert await rows_of(exports, second) == AFTER_SECOND
+    files = {each["name"]: each["stage"] for each in await exports.published(second)}
+    # The day that nothing has come for is that of the first export.
+    assert {each for each, stage in files.items() if stage == "base"} == {
+        each for each in names if each.startswith("day=01/")
+    }
+    third = await continued(exports, second, destination, "3.jsonl", THIRD)
+    assert await rows_of(exports, third) == AFTER_THIRD
+    everything = await exports.create(PLAN)
+    await exports.run_all(run_task)
+    assert await rows_of(exports, everything) == AFTER_THIRD
+    if destination is not None:
+        root = Path(destination.removeprefix("file://"))
+        found = {str(each.relative_to(root)) for each in root.rglob("*.parquet")}
+        assert found == {each["name"] for each in await exports.published(third)}
+        assert not (root / "day=04").exists()
+    else:
+        # Those of the exports before are theirs as long as they are kept.
+        assert await rows_of(exports, second) == AFTER_SECOND
+
+
+async def test_what_another_export_has_replaced_cannot_be_continued(
+    exports: RunningExports, tmp_path: Path
+) -> None:
+    url = f"file://{tmp_path}/lake/default/events"
+    first = await first_of(exports, url)
+    await put(exports, "2.jsonl", SECOND)
+    # It is accepted before the one that it continues is replaced.
+    row = await exports.row(first)
+    replacing = await exports.create(PLAN, destination=url)
+    late = await exports.create(PLAN, base=first, destination=url)
+    await exports.pool.execute(
+        "UPDATE export_tasks SET due_at = 'infinity' WHERE export_id = $1", late
+    )
+    await exports.run_all(run_task)
+    assert await rows_of(exports, replacing) == AFTER_SECOND
+    async with exports.pool.acquire() as conn:
+        base = await acceptance_store.select_base(
+            conn, TENANT, row["dataset_id"], row["snapshot"], row["plan_sha256"]
+        )
+    assert base is not None
+    assert base.kept < base.files
+    await exports.pool.execute("UPDATE export_tasks SET due_at = now() WHERE done_token IS NULL")
+    await exports.run_all(run_task)
+    error = json.loads((await exports.row(late))["error"])
+    assert error["kind"] == "input_deleted"
+    assert "omit `since`" in error["message"]
+    assert await rows_of(exports, replacing) == AFTER_SECOND
