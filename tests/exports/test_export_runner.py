@@ -176,7 +176,7 @@ async def test_another_worker_goes_on_where_one_has_died_between_two_stages(
         assert task is not None
         async with conn.transaction():
             outcome = Outcome(report=report(tmp_path, {}), files=())
-            await outcome_store.record(conn, task, outcome, max_stored_bytes=None)
+            await outcome_store.record(conn, task, outcome)
     await advance_due(exports.resources, {})
     await exports.run_all(StandInTask())
     row = await exports.row(export)
