@@ -22,7 +22,7 @@ from app.exports import completion, ending, outcome_store, task_store
 from app.exports.advance import advance
 from app.exports.attempt import Attempt, RunTask
 from app.exports.folders import open_attempt_folder, open_worker_folder
-from app.exports.input_store import InputGone, read_input
+from app.exports.input_store import read_input
 from app.exports.lease import leased
 from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
 from app.exports.plan.model import TaskFailed, TaskLost
@@ -140,7 +140,7 @@ class Runner:
         except TaskLost as lost:
             log.warning("export.task_lost", task=task.name, reason=str(lost))
             await self._release(task, _LOST_SECONDS, counts=True)
-        except (InputGone, BlobLost) as error:
+        except BlobLost as error:
             await self._require_dataset(task, error)
         except (Unavailable, OSError, MemoryError) as error:
             log.warning("export.interrupted", task=task.name, reason=str(error))
