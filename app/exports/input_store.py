@@ -8,7 +8,6 @@ import msgspec
 from msgspec import Struct
 
 from app.db import Connection, from_row
-from app.errors import CrivoError
 from app.exports.model import ExportErrorKind, ExportStage
 from app.exports.plan.columns import with_columns
 from app.exports.plan.model import (
@@ -29,12 +28,8 @@ from app.exports.work import BaseFile, TaskInput
 _ALL_PARTS_SECONDS: Final = 300.0
 
 
-class InputGone(CrivoError):
-    """What a task reads has been deleted."""
-
-
 async def read_input(conn: Connection, task: ClaimedTask) -> TaskInput:
-    """Read what a claimed task is to do. Raises InputGone, TaskFailed."""
+    """Read what a claimed task is to do. Raises TaskFailed."""
     plan = msgspec.json.decode(task.plan, type=Plan)
     match task.stage:
         case ExportStage.WHOLE:
@@ -94,7 +89,8 @@ async def _sources(conn: Connection, tenant: UUID, ranges: Sequence[PartRange]) 
     )
     parts = [from_row(_Part, row) for row in rows]
     if len(parts) != sum(each.last_part - each.first_part + 1 for each in ranges):
-        raise InputGone("files of the snapshot have been deleted")
+        message = "the dataset of the export, or files of its snapshot, have been deleted"
+        raise TaskFailed(ExportErrorKind.INPUT_DELETED, message)
     # Errors count lines from 1.
     return [
         SourceFile(

@@ -22,7 +22,7 @@ from app.exports import completion, ending, outcome_store, task_store
 from app.exports.advance import advance
 from app.exports.attempt import Attempt, RunTask
 from app.exports.folders import open_attempt_folder, open_worker_folder
-from app.exports.input_store import InputGone, read_input
+from app.exports.input_store import read_input
 from app.exports.lease import leased
 from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
 from app.exports.object_folder import ObjectFolder
@@ -41,6 +41,8 @@ _LOST_SECONDS: Final = 1.0
 _OUTAGE_SECONDS: Final = 5.0
 _FAULT_SECONDS: Final = 60.0
 _RELEASE_SECONDS: Final = 2.0
+# For PostgreSQL to come back.
+_PATIENCE_SECONDS: Final = 60.0
 
 
 async def run_exports(resources: Resources, worker_id: UUID, run_task: RunTask) -> None:
@@ -95,8 +97,12 @@ class Runner:
         try:
             await self._try(task, until=began + lease_seconds)
         except LeaseLost as lost:
-            # Another worker has the task, or nobody needs it.
             log.warning("export.lease_lost", task=task.name, reason=str(lost))
+            # Where it is not another's: this worker was too slow to renew it.
+            await self._release(task, 0.0, counts=True)
+        except DatabaseUnavailable as error:
+            log.warning("export.interrupted", task=task.name, reason=str(error))
+            await self._release_when_possible(task)
         except asyncio.CancelledError:
             # This worker stops: another one need not wait until the lease expires.
             with suppress(Unavailable, TimeoutError):
@@ -105,8 +111,24 @@ class Runner:
             raise
         return True
 
+    async def _release_when_possible(self, task: ClaimedTask) -> None:
+        """Give a task back once PostgreSQL answers, unless another worker has it or it has ended.
+
+        Its outage costs no attempt, also if it was longer than the lease.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while True:
+                    try:
+                        return await self._release(task, 0.0, counts=False)
+                    except DatabaseUnavailable:
+                        await asyncio.sleep(_POLL_SECONDS)
+
     async def _try(self, task: ClaimedTask, *, until: float) -> None:
-        """Run a task, and record its outcome or give it back. Raises LeaseLost."""
+        """Run a task, and record its outcome or give it back.
+
+        Raises LeaseLost, DatabaseUnavailable.
+        """
         try:
             if task.attempts > self._resources.settings.max_attempts:
                 message = f"{task.attempts - 1} attempts of a task have ended without a result"
@@ -119,7 +141,7 @@ class Runner:
         except TaskLost as lost:
             log.warning("export.task_lost", task=task.name, reason=str(lost))
             await self._release(task, _LOST_SECONDS, counts=True)
-        except (InputGone, BlobLost) as error:
+        except BlobLost as error:
             await self._require_dataset(task, error)
         except (Unavailable, OSError, MemoryError) as error:
             log.warning("export.interrupted", task=task.name, reason=str(error))

@@ -23,7 +23,7 @@ from app.settings import Settings
 from tests.support.launcher_process import LauncherProcess, eventually, free_port
 
 # Seconds of work for DuckDB.
-_ROWS: Final = 250_000
+_ROWS: Final = 150_000
 _ASKED: Final = {
     "dataset": "events",
     "deduplicate": {"key": "/id", "latest_by": "/at"},
@@ -44,7 +44,9 @@ def launched(tmp_path: Path) -> Iterator[LauncherProcess]:
 
 
 def test_kills_leave_exports_whole_and_no_orphan(launched: LauncherProcess, tmp_path: Path) -> None:
-    with httpx.Client(base_url=launched.url, trust_env=False, timeout=60) as client:
+    # The API may be on its way back, too.
+    transport = httpx.HTTPTransport(retries=5, trust_env=False)
+    with httpx.Client(base_url=launched.url, transport=transport, timeout=60) as client:
         _put_events(client)
         for kill in (_kill_worker, _kill_duckdb, _restart_postgres):
             export = _start(client)
@@ -53,9 +55,9 @@ def test_kills_leave_exports_whole_and_no_orphan(launched: LauncherProcess, tmp_
             assert shown["status"] == "succeeded", shown
             assert (shown["rows_in"], shown["duplicates"]) == (_ROWS, _ROWS // 5)
             assert (shown["rows_out"], shown["files"]) == (_ROWS - _ROWS // 5, 28)
-            if kill is not _restart_postgres:
-                # The task ran again, and no other did.
-                assert shown["receipt"]["attempts"] == shown["receipt"]["tasks"] + 1
+            # The task has run again, and no other; an outage costs no attempt.
+            again = kill is not _restart_postgres
+            assert shown["receipt"]["attempts"] == shown["receipt"]["tasks"] + again
         cancelled = _start(client)
         _kill_at_work(launched, lambda _: client.post(f"{cancelled}/cancel"))
         eventually(lambda: _duckdb_of(launched) is None)

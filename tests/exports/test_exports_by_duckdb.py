@@ -26,6 +26,7 @@ from app.exports.plan.model import (
     TaskLost,
 )
 from app.exports.plan.process import run_task
+from app.exports.retention import delete_errors
 from app.limits import MIB
 from app.settings import Settings
 from tests.exports.running_exports import RunningExports, open_exports
@@ -115,10 +116,10 @@ async def test_one_task_and_several_publish_the_same_rows(exports: RunningExport
 async def test_two_workers_whose_processes_die_publish_each_row_once(
     exports: RunningExports,
 ) -> None:
-    files = [events(200, seed=seed) for seed in range(3)]
+    files = [events(200, seed=seed) for seed in range(2)]
     for number, rows in enumerate(files):
         await exports.datasets.put(f"{number}.jsonl", jsonl(rows))
-    export = await exports.create(PLAN, buckets=3)
+    export = await exports.create(PLAN, buckets=2)
     lost: set[bytes] = set()
 
     async def run_and_lose(
@@ -208,5 +209,11 @@ async def test_bad_rows_are_kept_up_to_their_number(exports: RunningExports) -> 
     ]
     assert {each["record"] for each in errors} == {bad.splitlines()[0]}
     assert set(json.loads(errors[0]["error"])) == {"kind", "message", "pointer"}
+    await exports.pool.execute(
+        "UPDATE exports SET created_at = created_at - interval '40 days', "
+        "finished_at = finished_at - interval '40 days'"
+    )
+    async with exports.pool.acquire() as conn:
+        assert (await delete_errors(conn, 30, 10)).items == 3
     kinds = [json.loads((await exports.row(each))["error"])["kind"] for each in (too_many, refused)]
     assert kinds == ["too_many_bad_rows", "bad_row"]
