@@ -137,7 +137,7 @@ def _query(sample: Path, folder: Path) -> _Run:
     with duckdb.connect() as connection:
         connection.execute(f"SET memory_limit = '{_MEMORY_BYTES}B'; SET threads = {_THREADS}")
         connection.execute(f"SET temp_directory = {literal(str(folder / 'spill'))}")
-        connection.execute("SET preserve_insertion_order = false")
+        connection.execute("SET preserve_insertion_order = false; SET enable_progress_bar = false")
         connection.execute(query)
     elapsed_s = time.monotonic() - started
     return _Run(elapsed_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
