@@ -61,7 +61,7 @@ def _classified(error: Exception) -> protocol.Message:
     message = f"{type(error).__name__}: {error}"
     full = isinstance(error, OSError) and error.errno == ENOSPC
     if full or any(sign in message for sign in _OUT_OF_SPACE):
-        return protocol.Failed("out_of_space", "the disk for temporary files is full", {})
+        return protocol.Failed("out_of_space", "no space is left for the files of the task", {})
     if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
         return protocol.Failed("out_of_memory", _OUT_OF_MEMORY, {})
     return protocol.Broken(message)

@@ -73,22 +73,20 @@ def moment_us(v: str) -> str:
 
 def converted(v: str, of: Type) -> str:
     """Return a text that is certain, or that `fitting` has written, as a value of a type."""
-    name = duckdb_type(_stored(of))
     match of:
-        case Scalar(kind=Kind.STRING) if of == JSON_TEXT:
-            return v
         case Scalar(kind=Kind.STRING):
-            return text(v)
+            return v if of == JSON_TEXT else text(v)
         case Scalar(kind=Kind.VARCHAR | Kind.CHAR | Kind.UUID):
             return string(v)
         case Scalar(kind=Kind.BINARY):
             return f"from_base64({string(v)})"
         case Scalar(kind=Kind.TIMESTAMP | Kind.DATE):
-            return f"CAST({string(v)} AS {name})"
+            value = string(v)
         case Scalar():
-            return f"CAST({v} AS {name})"
+            value = v
         case _:
-            return f"CAST(CAST({v} AS JSON) AS {name})"
+            value = f"CAST({v} AS JSON)"
+    return f"CAST({value} AS {duckdb_type(_stored(of))})"
 
 
 def _stored(of: Type) -> Type:

@@ -151,7 +151,10 @@ class WrittenFile(Struct, frozen=True, kw_only=True):
 
 
 class BadRow(Struct, frozen=True, kw_only=True):
-    """A row that cannot be exported: its place, why, and up to 64 KiB of its bytes."""
+    """A row that cannot be exported: its place, why, and up to 64 KiB of its bytes.
+
+    After 32 MiB of those, it is up to 256 bytes.
+    """
 
     path: str
     line: int

@@ -1,6 +1,6 @@
 """Read what an earlier export has written, where newer lines change it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,8 @@ from app.schemas.ddl.types import INTEGERS, Kind, Scalar
 _FIRST_ORDINAL: Final = -(2**62)
 _INTEGERS: Final = frozenset(kind for kind, _ in INTEGERS)
 _BATCH: Final = 1_000
+# No name of a column in practice.
+_FILE: Final = 'held."crivo:file"'
 
 
 def known_columns(connection: DuckDBPyConnection, base: Sequence[HeldFile]) -> tuple[Column, ...]:
@@ -43,7 +45,7 @@ def take_older(
     """
     by_pointer = {pointers[n]: column for n, column in columns}
     _list_files(connection, base, plan)
-    files = read_parquet([held.local for held in base], name="file")
+    files = _named(held.local for held in base)
     keys = [
         f"{_key(by_pointer.get(pointer), pointer)} AS k{n}" for n, pointer in enumerate(plan.key)
     ]
@@ -79,9 +81,8 @@ def _touched(
     if plan.key:
         same = ", ".join(f"k{n}" for n in range(len(plan.key)))
         found += connection.execute(
-            "SELECT DISTINCT number FROM base JOIN"
-            f" (SELECT file, {', '.join(keys)} FROM {files}) USING (file)"
-            f" SEMI JOIN rows USING ({same})"
+            f"SELECT DISTINCT number FROM base JOIN (SELECT {_FILE} AS file, {', '.join(keys)}"
+            f" FROM {files}) USING (file) SEMI JOIN rows USING ({same})"
         ).fetchall()
     names = list(level_names(plan.partition_by))
     same = " AND ".join(f"base.{name} IS NOT DISTINCT FROM fresh.{name}" for name in names)
@@ -104,10 +105,10 @@ def _read(
     parts = [
         *keys,
         f"CAST({text} AS VARCHAR) AS latest",
-        *level_names(plan.partition_by),
-        *(f"{quoted(column.name)} AS d{n}" for n, column in columns),
+        *(f"base.{name}" for name in level_names(plan.partition_by)),
+        *(f"held.{quoted(column.name)} AS d{n}" for n, column in columns),
     ]
-    source = f"{read_parquet(locals_, name='file')} JOIN base USING (file)"
+    source = f"{_named(locals_)} JOIN base ON base.file = {_FILE}"
     if not locals_:
         source = "(SELECT * FROM base WHERE false)"
         parts = [
@@ -127,15 +128,19 @@ def _read(
     )
 
 
+def _named(locals_: Iterable[str]) -> str:
+    return f"{read_parquet(list(locals_), name='crivo:file')} AS held"
+
+
 def _key(column: Column | None, pointer: str) -> str:
     match column:
         case Column(name=name, type=Scalar(kind=Kind.STRING) as of) if of != JSON_TEXT:
-            return f"'\"' || {quoted(name)} || '\"'"
+            return f"'\"' || held.{quoted(name)} || '\"'"
         case Column(name=name, type=Scalar(kind=kind)) if kind in _INTEGERS:
-            text = f"CAST({quoted(name)} AS VARCHAR)"
+            text = f"CAST(held.{quoted(name)} AS VARCHAR)"
             zeros = f"length({text}) - length(rtrim({text}, '0'))"
             return (
-                f"CASE WHEN abs(CAST({quoted(name)} AS HUGEINT)) < 10::HUGEINT ** "
+                f"CASE WHEN abs(CAST(held.{quoted(name)} AS HUGEINT)) < 10::HUGEINT ** "
                 f"{numbers.MAX_PLAIN_DIGITS} THEN {text}"
                 f" ELSE rtrim({text}, '0') || 'e' || ({zeros}) END"
             )
@@ -151,18 +156,17 @@ def _order_text(by_pointer: dict[str, Column], pointer: str) -> str:
     column = by_pointer.get(pointer)
     match column:
         case Column(name=name, type=Scalar(kind=Kind.STRING) as of):
-            value = quoted(name)
+            value = f"held.{quoted(name)}"
             return value if of == JSON_TEXT else f"to_json({value})"
         case Column(name=name, type=Scalar(kind=Kind.TIMESTAMP | Kind.DATE)):
-            return (
-                f"to_json(strftime(CAST({quoted(name)} AS TIMESTAMPTZ), '%Y-%m-%dT%H:%M:%S.%fZ'))"
-            )
+            moment = f"CAST(held.{quoted(name)} AS TIMESTAMPTZ)"
+            return f"to_json(strftime({moment}, '%Y-%m-%dT%H:%M:%S.%fZ'))"
         case Column(name=name, type=Scalar(kind=kind)) if kind in (
             *_INTEGERS,
             Kind.DOUBLE,
             Kind.DECIMAL,
         ):
-            return quoted(name)
+            return f"held.{quoted(name)}"
         case _:
             message = f"{pointer}: what orders the rows of an export that goes on is a column"
             raise TaskFailed("columns_differ", message)

@@ -9,7 +9,6 @@ from msgspec import Struct
 from app.exports.plan import conversion
 from app.exports.plan.levels import level_names, level_text
 from app.exports.plan.model import Column, PartitionColumn, Plan
-from app.schemas.ddl.duckdb import quoted
 
 _SMALL: Final = 2**63
 SORTED_BY: Final = ("ordinal", "rank", "major", "minor")
@@ -46,7 +45,7 @@ def sort_typed(
     levels: Sequence[PartitionColumn],
 ) -> list[Partition]:
     """Make the table `sorted` of `typed` rows, and return the partitions in its order."""
-    values = [f"d{n} AS {quoted(column.name)}" for n, column in columns]
+    values = [f"d{n}" for n, _ in columns]
     names = list(level_names(levels))
     texts = [level_text(name, column) for name, column in zip(names, levels, strict=True)]
     return sort(connection, source, values, names, texts)

@@ -1,6 +1,8 @@
 """Read the lines that are not certain, one by one, into a table."""
 
 from collections.abc import Iterator, Sequence
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +16,11 @@ from app.exports.plan.places import places_of
 from app.limits import KIB, MIB
 from app.schemas.ddl.duckdb import literal
 
-_BATCH: Final = 1_000
+# Lines may be long.
+_BATCH: Final = 100
 _EXCERPT_BYTES: Final = 64 * KIB
+_SHORT_BYTES: Final = 256
+_EXCERPTS_BYTES: Final = 32 * MIB
 _WRITE_BYTES: Final = 1 * MIB
 _ROW_MARGIN_BYTES: Final = 4 * KIB
 
@@ -99,22 +104,26 @@ def _most(plan: Plan) -> int:
 def _lines(
     connection: DuckDBPyConnection, sources: Sequence[SourceFile]
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines in their order, those that DuckDB cannot parse at the end."""
+    """Return the lines in their order, also those that DuckDB cannot parse."""
+    unreadable = connection.execute(
+        "SELECT rowid FROM staged WHERE NOT certain AND line IS NULL"
+    ).fetchall()
+    places = places_of(sources, [ordinal for (ordinal,) in unreadable])
+    others = ((place.ordinal, place.record) for place in places)
+    return merge(_kept_lines(connection), others, key=itemgetter(0))
+
+
+def _kept_lines(connection: DuckDBPyConnection) -> Iterator[tuple[int, bytes]]:
     query = connection.execute(
-        "SELECT rowid, line FROM staged WHERE NOT certain AND line IS NOT NULL ORDER BY rowid"
+        "SELECT rowid, line FROM staged WHERE NOT certain AND line IS NOT NULL"
     )
     while batch := query.fetchmany(_BATCH):
         for ordinal, line in batch:
             yield ordinal, line.encode()
-    unreadable = connection.execute(
-        "SELECT rowid FROM staged WHERE NOT certain AND line IS NULL ORDER BY rowid"
-    ).fetchall()
-    for place in places_of(sources, [ordinal for (ordinal,) in unreadable]):
-        yield place.ordinal, place.record
 
 
 def _placed(sources: Sequence[SourceFile], bad: list[_Bad], plan: Plan) -> Iterator[BadRow]:
-    bad.sort(key=lambda each: each.ordinal)
+    taken = 0
     places = places_of(sources, [each.ordinal for each in bad])
     for each, place in zip(bad, places, strict=True):
         row = BadRow(
@@ -123,8 +132,9 @@ def _placed(sources: Sequence[SourceFile], bad: list[_Bad], plan: Plan) -> Itera
             kind=each.kind,
             pointer=each.pointer,
             message=each.message,
-            record=place.record[:_EXCERPT_BYTES],
+            record=place.record[: _EXCERPT_BYTES if taken < _EXCERPTS_BYTES else _SHORT_BYTES],
         )
+        taken += len(row.record)
         if len(bad) > _most(plan):
             raise _refusal(row, plan)
         yield row

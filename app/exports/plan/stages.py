@@ -28,7 +28,7 @@ from app.exports.plan.model import (
 from app.exports.plan.ordering import Partition, kept, sort, sort_typed, typed
 from app.exports.plan.progress import Meter
 from app.exports.plan.survivors import count, find_losers, ranked
-from app.exports.plan.writing import counts, write_partitions
+from app.exports.plan.writing import counts, form_of, write_partitions
 from app.schemas.ddl.duckdb import literal, quoted
 
 # Of one map task.
@@ -132,9 +132,7 @@ def run_write(
     files = write_partitions(
         connection,
         partitions,
-        columns,
-        plan.partition_by,
-        output,
+        form_of(known, columns, plan.partition_by, output),
         file_bytes=plan.file_bytes,
         threads=resources.threads,
         on_rows=lambda rows: meter.add(0.4 * rows / total),

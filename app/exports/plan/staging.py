@@ -1,7 +1,7 @@
 """Load lines into a table: the texts of values that are certain, or the line."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Final
 
 from duckdb import DuckDBPyConnection
@@ -23,14 +23,18 @@ _CHARACTER_BYTES: Final = 4
 
 
 def sample_names(connection: DuckDBPyConnection, sources: Sequence[SourceFile]) -> list[str]:
-    """Return the names of members of the first records, in order of appearance."""
+    """Return the names of members of the first records, in order of appearance.
+
+    They end at a line that DuckDB cannot parse, whose members would come next.
+    """
     found: dict[str, None] = {}
     for lines in _reads(sources[:1]):
         rows = connection.execute(
-            f"SELECT json_keys(json) FROM (SELECT json FROM {lines} LIMIT {_SAMPLE})"
-            " WHERE json_type(json) = 'OBJECT'"
+            "SELECT CASE json_type(json) WHEN 'OBJECT' THEN json_keys(json) ELSE"
+            " CASE WHEN json IS NOT NULL THEN [] END END"
+            f" FROM (SELECT json FROM {lines} LIMIT {_SAMPLE})"
         ).fetchall()
-        for (names,) in rows:
+        for (names,) in takewhile(lambda row: row[0] is not None, rows):
             found.update(dict.fromkeys(names))
     return list(found)
 

@@ -10,7 +10,7 @@ from app.exports.plan.older import known_columns, older_rows, take_older
 from app.exports.plan.ordering import kept, sort_typed, typed
 from app.exports.plan.progress import Meter
 from app.exports.plan.survivors import find_losers, ranked
-from app.exports.plan.writing import counts, write_partitions
+from app.exports.plan.writing import counts, form_of, write_partitions
 
 
 def run_whole(
@@ -51,9 +51,7 @@ def run_whole(
     files = write_partitions(
         connection,
         partitions,
-        loaded.columns,
-        plan.partition_by,
-        output,
+        form_of(columns, loaded.columns, plan.partition_by, output),
         file_bytes=plan.file_bytes,
         threads=resources.threads,
         on_rows=lambda written: meter.add(0.3 * written / total),

@@ -13,10 +13,31 @@ from app.exports.plan.files import export_options, written
 from app.exports.plan.hive import folders
 from app.exports.plan.model import Column, PartitionColumn, PartitionRows, WrittenFile
 from app.exports.plan.ordering import Partition
-from app.schemas.ddl.duckdb import literal
+from app.schemas.ddl.duckdb import literal, quoted
 
 # Before the first file is written: JSON compresses better than this.
 _FIRST_RATIO: Final = 0.3
+
+
+class Form(Struct, frozen=True):
+    """What the files of an export have in common."""
+
+    selected: str
+    options: str
+    levels: Sequence[PartitionColumn]
+    output: Path
+
+
+def form_of(
+    columns: Sequence[tuple[int, Column]],
+    stated: Sequence[Column],
+    levels: Sequence[PartitionColumn],
+    output: Path,
+) -> Form:
+    """Return the form of files with some of the columns that are stated, by their numbers."""
+    # Named here only: a column of `sorted` may not be called `rowid`.
+    selected = ", ".join(f"d{n} AS {quoted(column.name)}" for n, column in columns)
+    return Form(selected, export_options(stated), levels, output)
 
 
 class _Range(Struct, frozen=True):
@@ -51,16 +72,13 @@ class Ratio:
 def write_partitions(
     connection: DuckDBPyConnection,
     partitions: Sequence[Partition],
-    columns: Sequence[Column],
-    partition_by: Sequence[PartitionColumn],
-    output: Path,
+    form: Form,
     *,
     file_bytes: int,
     threads: int,
     on_rows: Callable[[int], None],
 ) -> list[WrittenFile]:
     """Write the rows of `sorted`, a partition's in one file or in several of about `file_bytes`."""
-    options = export_options(columns)
     ratio = Ratio()
     # Not submitted ahead: the size of one file decides how many rows the next has.
     ranges, turn = _ranges(partitions, ratio, file_bytes), Lock()
@@ -71,7 +89,7 @@ def write_partitions(
                 item = next(ranges, None)
             if item is None:
                 return
-            file = _write(connection, item, options, partition_by, output)
+            file = _write(connection, item, form)
             ratio.add(item.partition.raw_bytes * item.rows / item.partition.rows, file.size_bytes)
             on_rows(item.rows)
             yield file
@@ -98,19 +116,17 @@ def _ranges(partitions: Sequence[Partition], ratio: Ratio, file_bytes: int) -> I
 def _write(
     connection: DuckDBPyConnection,
     item: _Range,
-    options: str,
-    partition_by: Sequence[PartitionColumn],
-    output: Path,
+    form: Form,
 ) -> WrittenFile:
-    folder = folders(partition_by, item.partition.values)
+    folder = folders(form.levels, item.partition.values)
     name = f"{folder}/{item.number:06d}.parquet" if folder else f"{item.number:06d}.parquet"
-    path = output / name
+    path = form.output / name
     path.parent.mkdir(parents=True, exist_ok=True)
     last = item.first + item.rows - 1
     with connection.cursor() as cursor:
         cursor.execute(
-            f"COPY (SELECT * FROM sorted WHERE rowid BETWEEN {item.first} AND {last})"
-            f" TO {literal(str(path))} {options}"
+            f"COPY (SELECT {form.selected} FROM sorted WHERE rowid BETWEEN {item.first} AND {last})"
+            f" TO {literal(str(path))} {form.options}"
         )
     return written(path, name, item.rows, partition=item.partition.values)
 

@@ -84,3 +84,15 @@ def test_columns_that_differ_refuse_to_go_on(folder: Folder, line: bytes, named:
     with pytest.raises(TaskFailed, match=named) as caught:
         folder.run(whole(folder.source([line], "1"), base=base), PLAN)
     assert caught.value.kind == "columns_differ"
+
+
+def test_columns_may_have_names_that_mean_something_to_duckdb(folder: Folder) -> None:
+    line = b'{"k":"a","t":"2021-01-0%d","p":"x","rowid":7,"file":1,"number":2,"g0":3,"d0":4,"c0":5}'
+    earlier, later = folder.source([line % 1], "0"), folder.source([line % 2], "1")
+    base = folder.run(whole(earlier), PLAN).held
+    [(partition, row)] = folder.run(whole(later, base=base), PLAN).rows
+    assert partition == ("02", "x")
+    assert {"rowid": 7, "file": 1, "number": 2, "g0": 3, "d0": 4, "c0": 5}.items() <= row.items()
+    assert folder.run(whole(earlier, later), PLAN).rows == [(partition, row)]
+    staged = folder.run_stages([earlier, later], PLAN)
+    assert [row for each in staged for row in each.rows] == [(partition, row)]
