@@ -1,11 +1,14 @@
 """`crivo query` reads datasets of the service, exports of a stand-in for it, and nothing else."""
 
 import json
+import signal
+import time
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 import duckdb
+import psutil
 import pytest
 
 from crivo import Crivo
@@ -156,3 +159,18 @@ def test_a_result_on_a_terminal_is_a_table(crivo: CrivoCommand) -> None:
     assert "number" in shown
     assert "1000" not in shown.splitlines()
     assert "the first 1,000 rows" in shown
+
+
+def test_an_interruption_ends_a_query(crivo: CrivoCommand) -> None:
+    sql = "SELECT max(md5((a.i * b.i)::VARCHAR)) FROM range(1000000) a(i), range(1000000) b(i)"
+    process = crivo.started("query", sql)
+    cache = crivo.home / ".cache" / "crivo" / "query"
+    # Loading DuckDB takes less.
+    while psutil.Process(process.pid).cpu_times().user < 3:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+
+    assert (process.returncode, err) == (ExitCode.INTERRUPTED, b"crivo: interrupted\n")
+    assert not any(cache.iterdir())

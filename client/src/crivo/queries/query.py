@@ -12,6 +12,7 @@ from msgspec import json
 
 from crivo.errors import InvalidSource, NotFound
 from crivo.queries.errors import QueryFailed, QueryRefused
+from crivo.queries.interruptions import interruptible
 from crivo.queries.names import export_of, place_of, quoted, tables_in
 from crivo.queries.readers import as_identifier, as_list, as_text
 from crivo.queries.tables import Tables
@@ -73,7 +74,7 @@ class Query:
         Raises QueryRefused, QueryFailed.
         """
         with _errors():
-            self._database.execute(self._sql)
+            interruptible(self._database, lambda: self._database.execute(self._sql))
         return [str(each[0]) for each in self._database.description or []], self._fetched()
 
     def written(self, format_: str) -> Path:
@@ -82,15 +83,16 @@ class Query:
         Return the file, which is gone with the folder. Raises QueryRefused, QueryFailed.
         """
         with _errors():
-            self._database.execute(
-                f"COPY ({self._sql}) TO {as_text(str(self._result))} (FORMAT {format_})"
-            )
+            copy = f"COPY ({self._sql}) TO {as_text(str(self._result))} (FORMAT {format_})"
+            interruptible(self._database, lambda: self._database.execute(copy))
         return self._result
 
     def _fetched(self) -> Iterator[tuple[object, ...]]:
         while True:
             with _errors():
-                rows = self._database.fetchmany(_ROWS_AT_ONCE)
+                rows = interruptible(
+                    self._database, lambda: self._database.fetchmany(_ROWS_AT_ONCE)
+                )
             if not rows:
                 return
             yield from rows

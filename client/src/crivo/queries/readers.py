@@ -7,6 +7,7 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 
 from crivo.errors import InvalidSource
+from crivo.queries.interruptions import interruptible
 
 # Nothing splits a line of text.
 _NO_DELIMITER: Final = "'\\x01'"
@@ -41,9 +42,8 @@ def reader_of(
 
 def write_parquet(database: DuckDBPyConnection, source: str, target: Path) -> None:
     """Copy what a function reads to a Parquet file, in its order."""
-    database.execute(
-        f"COPY (FROM {source}) TO {as_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
-    )
+    copy = f"COPY (FROM {source}) TO {as_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+    interruptible(database, lambda: database.execute(copy))
 
 
 def exact_columns(
