@@ -26,6 +26,7 @@ from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.dispatch.dispatcher import SPARE_SLOTS, Dispatcher
 from app.executions.retention import PAYLOAD_OWNER as EXECUTIONS
+from app.exports.scripted import run_scripts
 from app.idempotency.retention import run_expiry as run_key_expiry
 from app.lifecycle import exit_cleanly_on_signals, open_watchdog
 from app.metrics import configure_metrics
@@ -135,6 +136,7 @@ async def work(settings: Settings) -> None:
                 background(run_comparison_expiry(resources)),
                 background(run_key_expiry(resources.pool)),
                 background(run_advance(resources)),
+                background(run_scripts(resources)),
                 background(run_redrives(resources, worker_id)),
                 background(run_redrive_expiry(resources)),
                 background(run_pipes(resources, worker_id)),
