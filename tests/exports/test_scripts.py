@@ -30,6 +30,7 @@ def test_what_the_script_returns_is_read_and_deleted_at_the_end(
 
     assert accepted.status_code == 202, accepted.text
     location = accepted.headers["Location"]
+    shown = system.client.get(location).json()
     for _ in until("the run has ended"):
         shown = system.client.get(location).json()
         if shown["progress"]["stage"] != "script":
