@@ -1,0 +1,33 @@
+"""Make the first tasks of an export: one for all that is read, or one for each share of it."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from app.exports.acceptance_store import NewTask
+from app.exports.model import ExportStage
+from app.exports.parts import ReadParts, buckets_of, shares, whole
+from app.exports.task_inputs import MapInput, WholeInput
+from app.limits import MAX_WHOLE_EXPORT_BYTES
+
+
+def first_tasks(
+    parts: Sequence[ReadParts], *, is_whole: bool = False
+) -> tuple[ExportStage, list[NewTask]]:
+    """Return the first stage of an export and its tasks; `is_whole`: however much is read."""
+    raw_bytes = sum(each.raw_bytes for each in parts)
+    if not is_whole and raw_bytes > MAX_WHOLE_EXPORT_BYTES:
+        return ExportStage.MAP, _maps(parts, buckets_of(raw_bytes))
+    share = whole(parts)
+    read = msgspec.json.encode(WholeInput(ranges=share.ranges))
+    return ExportStage.WHOLE, [NewTask(input=read, raw_bytes=share.raw_bytes)]
+
+
+def _maps(parts: Sequence[ReadParts], buckets: int) -> list[NewTask]:
+    return [
+        NewTask(
+            input=msgspec.json.encode(MapInput(ranges=share.ranges, buckets=buckets)),
+            raw_bytes=share.raw_bytes,
+        )
+        for share in shares(parts)
+    ]
