@@ -27,7 +27,9 @@ _LOCK: Final = ".lock"
 @asynccontextmanager
 async def open_worker_folder(settings: Settings, worker_id: UUID) -> AsyncIterator[Path]:
     """Have a folder of this worker's own for the length of the block. Raises OSError."""
-    folder = Path(settings.export_folder or Path(settings.data) / "exports") / str(worker_id)
+    parent = Path(settings.export_folder or Path(settings.data) / "exports")
+    # DuckDB's process has another working directory.
+    folder = parent.absolute() / str(worker_id)
     lock = await asyncio.to_thread(_open, folder)
     try:
         yield folder

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from app.exports.plan.model import Grain, OnBadRow, PartitionColumn, Plan
 from tests.exports.plan.oracle import expected

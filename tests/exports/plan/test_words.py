@@ -5,8 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from app.exports.plan.hive import escape, folders
 from app.exports.plan.model import Grain, PartitionColumn
@@ -14,7 +13,9 @@ from app.exports.plan.moments import parse_moment
 from app.exports.plan.numbers import canonical, order_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,45})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?", fullmatch=True)
+_NUMBERS = st.from_regex(
+    r"-?(0|[1-9][0-9]{0,45})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?", fullmatch=True
+)
 
 
 @given(
@@ -80,7 +81,5 @@ def test_folders_are_named_as_hive_names_them() -> None:
     special = "".join(map(chr, range(1, 0x20))) + "\"#%'*/:=?\\\x7f{[]^"
     assert escape(special) == "".join(f"%{ord(c):02X}" for c in special)
     assert escape("a b-é.~}|<>") == "a b-é.~}|<>"
-    levels = [
-        PartitionColumn(name=name, grain=Grain.VALUE, pointer=f"/{name}") for name in "a/"
-    ]
+    levels = [PartitionColumn(name=name, grain=Grain.VALUE, pointer=f"/{name}") for name in "a/"]
     assert folders(levels, ["x/y", None]) == "a=x%2Fy/%2F=__HIVE_DEFAULT_PARTITION__"
