@@ -61,7 +61,7 @@ def _classified(error: Exception) -> protocol.Message:
     message = f"{type(error).__name__}: {error}"
     full = isinstance(error, OSError) and error.errno == ENOSPC
     if full or any(sign in message for sign in _OUT_OF_SPACE):
-        return protocol.Failed("out_of_space", "the disk for temporary files is full", {})
+        return protocol.Failed("out_of_space", "no space is left for the files of the task", {})
     if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
         return protocol.Failed("out_of_memory", _OUT_OF_MEMORY, {})
     return protocol.Broken(message)
@@ -81,6 +81,7 @@ def _run(request: protocol.Request, replies: BinaryIO) -> Report:
 def carry_out(
     connection: duckdb.DuckDBPyConnection, request: protocol.Request, output: Path, meter: Meter
 ) -> Report:
+    """Carry out a task in an open database. Raises TaskFailed."""
     plan, resources = request.plan, request.resources
     match request.task:
         case Whole() as task:
@@ -94,6 +95,7 @@ def carry_out(
 
 
 def files_of(task: Task) -> list[str]:
+    """Return the files that a task reads."""
     match task:
         case Whole():
             return [*(s.local for s in task.sources), *(h.local for h in task.base)]

@@ -36,6 +36,7 @@ def with_columns(plan: Plan, columns: Sequence[Column]) -> Plan:
                 name=column.name,
                 pointer=pointers.get(column.name) or member(column.name).pointer,
                 type=column.type,
+                source=column.source,
             )
             for column in columns
         ),

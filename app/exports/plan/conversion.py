@@ -6,13 +6,14 @@ expressions convert exactly.
 
 from typing import Final
 
+from msgspec.structs import replace
+
+from app.exports.plan.model import JSON_TEXT
 from app.schemas.ddl.duckdb import duckdb_type, literal
 from app.schemas.ddl.types import INTEGERS, Kind, ListOf, MapOf, Scalar, StructOf, Type
 
-JSON_TEXT: Final = Scalar(Kind.STRING, note="JSON text")
-"""A column of values as they are in JSON, strings in quotation marks."""
-
 _INTEGERS: Final = frozenset(kind for kind, _ in INTEGERS)
+_NUMBER_KINDS: Final = frozenset((*_INTEGERS, Kind.FLOAT, Kind.DOUBLE, Kind.DECIMAL))
 _INTEGER: Final = "-?(?:0|[1-9][0-9]{0,17})"
 _DAY: Final = r"\d{4}-\d\d-\d\d"
 _QUOTED_DAY: Final = f'"{_DAY}"'
@@ -72,54 +73,74 @@ def moment_us(v: str) -> str:
 
 def converted(v: str, of: Type) -> str:
     """Return a text that is certain, or that `fitting` has written, as a value of a type."""
-    name = duckdb_type(of)
     match of:
-        case Scalar(kind=Kind.STRING) if of == JSON_TEXT:
-            return v
         case Scalar(kind=Kind.STRING):
-            return text(v)
+            return v if of == JSON_TEXT else text(v)
+        case Scalar(kind=Kind.VARCHAR | Kind.CHAR | Kind.UUID):
+            return string(v)
         case Scalar(kind=Kind.BINARY):
             return f"from_base64({string(v)})"
-        case Scalar(kind=Kind.TIMESTAMP | Kind.DATE | Kind.UUID | Kind.VARCHAR | Kind.CHAR):
-            return f"CAST({string(v)} AS {name})"
+        case Scalar(kind=Kind.TIMESTAMP | Kind.DATE):
+            value = string(v)
         case Scalar():
-            return f"CAST({v} AS {name})"
+            value = v
         case _:
-            return f"CAST(CAST({v} AS JSON) AS {name})"
+            value = f"CAST({v} AS JSON)"
+    return f"CAST({value} AS {duckdb_type(_stored(of))})"
+
+
+def _stored(of: Type) -> Type:
+    """Return the type of the files: Hive and Spark read no UUID but as text."""
+    match of:
+        case Scalar(kind=Kind.UUID):
+            return Scalar(Kind.STRING)
+        case Scalar():
+            return of
+        case ListOf():
+            return ListOf(_stored(of.item))
+        case MapOf():
+            return MapOf(_stored(of.value))
+        case StructOf():
+            return StructOf(tuple(replace(f, type=_stored(f.type)) for f in of.fields))
 
 
 def certain(v: str, of: Type) -> str:
     """Return whether a text, which is not null, is certainly converted exactly."""
+    if isinstance(of, Scalar):
+        return _certain_number(v, of) if of.kind in _NUMBER_KINDS else _certain_text(v, of)
+    if not _keeps_text(of):
+        return "false"
+    again = f"to_json(TRY_CAST(CAST({v} AS JSON) AS {duckdb_type(of)}))"
+    return f"(coalesce(CAST({again} AS VARCHAR), '') = {v})"
+
+
+def _certain_number(v: str, of: Scalar) -> str:
     match of:
-        case Scalar(kind=Kind.STRING):
-            return "true"
-        case Scalar(kind=Kind.BOOLEAN):
-            return f"{v} IN ('true', 'false')"
+        case Scalar(kind=Kind.DOUBLE):
+            return _matches(v, _PLAIN_NUMBER)
+        case Scalar(kind=Kind.DECIMAL, size=(precision, scale)) if precision > scale:
+            decimals = rf"(?:\.\d{{1,{scale}}})?" if scale else ""
+            return _matches(v, rf"-?\d{{1,{precision - scale}}}{decimals}")
         case Scalar(kind=kind) if kind in _INTEGERS:
             fits = f"TRY_CAST({v} AS {duckdb_type(of)}) IS NOT NULL"
             return f"({is_plain_integer(v)} AND {fits})"
-        case Scalar(kind=Kind.DOUBLE):
-            return _matches(v, _PLAIN_NUMBER)
-        case Scalar(kind=Kind.DECIMAL, size=(precision, scale)):
-            decimals = rf"(?:\.\d{{1,{scale}}})?" if scale else ""
-            whole = precision - scale
-            return _matches(v, rf"-?\d{{1,{whole}}}{decimals}") if whole else "false"
-        case Scalar(kind=Kind.VARCHAR | Kind.CHAR):
-            return f"({is_string(v)} AND length({v}) <= {of.size[0] + 2 if of.size else 0})"
-        case Scalar(kind=Kind.TIMESTAMP):
-            return f"{moment_us(v)} IS NOT NULL"
-        case Scalar(kind=Kind.DATE):
-            day = f"TRY_CAST({string(v)} AS DATE)"
-            return f"({_matches(v, _QUOTED_DAY)} AND {v}[2:5] <> '0000' AND {day} IS NOT NULL)"
-        case Scalar(kind=Kind.UUID):
-            return _matches(v, _UUID)
-        case Scalar():
-            return "false"
-        case _ if _keeps_text(of):
-            again = f"to_json(TRY_CAST(CAST({v} AS JSON) AS {duckdb_type(of)}))"
-            return f"(coalesce(CAST({again} AS VARCHAR), '') = {v})"
         case _:
             return "false"
+
+
+def _certain_text(v: str, of: Scalar) -> str:
+    day = f"TRY_CAST({string(v)} AS DATE)"
+    length = of.size[0] if of.size else 0
+    found = {
+        Kind.STRING: "true",
+        Kind.BOOLEAN: f"{v} IN ('true', 'false')",
+        Kind.VARCHAR: f"({is_string(v)} AND length({v}) <= {length} + 2)",
+        Kind.CHAR: f"({is_string(v)} AND length({v}) <= {length} + 2)",
+        Kind.TIMESTAMP: f"{moment_us(v)} IS NOT NULL",
+        Kind.DATE: f"({_matches(v, _QUOTED_DAY)} AND {v}[2:5] <> '0000' AND {day} IS NOT NULL)",
+        Kind.UUID: _matches(v, _UUID),
+    }
+    return found.get(of.kind, "false")
 
 
 def seen(v: str) -> str:

@@ -138,9 +138,9 @@ def _level(members: Members, column: PartitionColumn, tokens: tuple[str, ...]) -
 
 
 def _moment(value: bytes, kind: str, pointer: str) -> Moment:
+    if not value.startswith(b'"'):
+        raise BadLine(kind, pointer, "is not a timestamp, as 2021-01-14T10:30:00Z")
     try:
-        if not value.startswith(b'"'):
-            raise ValueError("is not a timestamp, as 2021-01-14T10:30:00Z")
         return parse_moment(string_of(value))
     except ValueError as error:
         raise BadLine(kind, pointer, str(error)) from None

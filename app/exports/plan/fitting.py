@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from app.exports.plan.conversion import JSON_TEXT
 from app.exports.plan.members import elements_of, members_of, string_of
+from app.exports.plan.model import JSON_TEXT
 from app.exports.plan.moments import parse_moment
 from app.exports.plan.numbers import canonical
 from app.schemas.ddl.types import INTEGERS, Kind, ListOf, MapOf, Scalar, StructOf, Type

@@ -66,7 +66,7 @@ def load(
         types = _unchanged(known, rest.columns, types)
     return Loaded(
         columns=tuple(
-            Column(name=column.name, type=of, source="request" if column.type else "inferred")
+            Column(name=column.name, type=of, source=column.source if column.type else "inferred")
             for column, of in zip(rest.columns, types, strict=True)
         ),
         pointers=tuple(column.pointer for column in rest.columns),

@@ -78,7 +78,7 @@ class Resources(Struct, frozen=True, kw_only=True):
 class SourceFile(Struct, frozen=True, kw_only=True):
     """A local file of whole JSON lines: a dataset's part, as it is stored (Zstandard) or plain.
 
-    Sources are given in file order. `path` and `first_line` (from 0) name the rows in errors.
+    Sources are given in file order. `path` and `first_line` name the rows in errors.
     """
 
     local: str
@@ -170,7 +170,7 @@ class Column(Struct, frozen=True, kw_only=True):
 
 
 class PartitionRows(Struct, frozen=True, kw_only=True):
-    """The number of rows that a task has for a partition."""
+    """The number of rows that a task has for a partition, and about what they take as texts."""
 
     partition: Sequence[str | None]
     rows: int
@@ -178,7 +178,11 @@ class PartitionRows(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What a task has done. `replaced` are the numbers in `Whole.base` of files to leave out."""
+    """What a task has done. `replaced` are the numbers in `Whole.base` of files to leave out.
+
+    `duplicates` counts the rows that another one replaces, rows of `base` included. Of a map task,
+    `columns` are brought together by `columns.united_columns`.
+    """
 
     rows_in: int
     rows_out: int

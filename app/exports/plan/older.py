@@ -11,7 +11,7 @@ from app.exports.plan import conversion, numbers
 from app.exports.plan.files import columns_of, read_parquet
 from app.exports.plan.levels import level_names, stored_type
 from app.exports.plan.members import string_of
-from app.exports.plan.model import Column, HeldFile, Plan, TaskFailed
+from app.exports.plan.model import JSON_TEXT, Column, HeldFile, Plan, TaskFailed
 from app.exports.plan.moments import parse_moment
 from app.exports.plan.ordering import SORTED_BY
 from app.schemas.ddl.duckdb import literal, quoted
@@ -129,7 +129,7 @@ def _read(
 
 def _key(column: Column | None, pointer: str) -> str:
     match column:
-        case Column(name=name, type=Scalar(kind=Kind.STRING) as of) if of != conversion.JSON_TEXT:
+        case Column(name=name, type=Scalar(kind=Kind.STRING) as of) if of != JSON_TEXT:
             return f"'\"' || {quoted(name)} || '\"'"
         case Column(name=name, type=Scalar(kind=kind)) if kind in _INTEGERS:
             text = f"CAST({quoted(name)} AS VARCHAR)"
@@ -152,7 +152,7 @@ def _order_text(by_pointer: dict[str, Column], pointer: str) -> str:
     match column:
         case Column(name=name, type=Scalar(kind=Kind.STRING) as of):
             value = quoted(name)
-            return value if of == conversion.JSON_TEXT else f"to_json({value})"
+            return value if of == JSON_TEXT else f"to_json({value})"
         case Column(name=name, type=Scalar(kind=Kind.TIMESTAMP | Kind.DATE)):
             return (
                 f"to_json(strftime(CAST({quoted(name)} AS TIMESTAMPTZ), '%Y-%m-%dT%H:%M:%S.%fZ'))"

@@ -35,7 +35,8 @@ def typed(columns: Sequence[tuple[int, Column]], levels: Sequence[PartitionColum
     values = (f"{conversion.converted(f'c{n}', column.type)} AS d{n}" for n, column in columns)
     # The texts say what the values take, without converting them.
     size = " + ".join(["0", *(f"coalesce(strlen(c{n}), 0)" for n, _ in columns)])
-    return f"SELECT {', '.join((*SORTED_BY, *level_names(levels)))}, {size} AS size, {', '.join(values)} FROM rows"
+    names = (*SORTED_BY, *level_names(levels), f"{size} AS size", *values)
+    return f"SELECT {', '.join(names)} FROM rows"
 
 
 def sort_typed(
@@ -72,9 +73,11 @@ def sort(
     )
     renamed = "".join(f", {name} AS of_{name}" for name in names)
     same = " AND ".join(f"of_{name} IS NOT DISTINCT FROM {name}" for name in names)
+    selected = ", ".join(values) or "NULL"
     connection.execute(
-        f"CREATE TABLE sorted AS SELECT {', '.join(values)} FROM {source}"
-        f" JOIN (SELECT part{renamed} FROM parts) ON {same or 'true'} ORDER BY part, {_sort_keys(connection, source)}"
+        f"CREATE TABLE sorted AS SELECT {selected} FROM {source}"
+        f" JOIN (SELECT part{renamed} FROM parts) ON {same or 'true'}"
+        f" ORDER BY part, {_sort_keys(connection, source)}"
     )
     shown = "".join(f", {text}" for text in texts)
     found = connection.execute(f"SELECT count, bytes{shown} FROM parts ORDER BY part").fetchall()

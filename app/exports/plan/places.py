@@ -19,7 +19,7 @@ _MAGICS: Final = ((0xFD2FB528).to_bytes(4, "little"), (0x184D2A5D).to_bytes(4, "
 
 
 class Place(Struct, frozen=True):
-    """A record: its number, its file and its line there, from 0, and its bytes."""
+    """A record: its number, its file and its line there, and its bytes."""
 
     ordinal: int
     path: str

@@ -49,4 +49,9 @@ Message: TypeAlias = Advanced | Done | Failed | Broken
 
 encode: Final = msgpack.Encoder().encode
 decode_request: Final = msgpack.Decoder(Request).decode
-decode_message: Final = msgpack.Decoder(Message).decode
+_messages: Final[msgpack.Decoder[Message]] = msgpack.Decoder(Message)
+
+
+def decode_message(data: bytes) -> Message:
+    """Decode a message. Raises msgspec.DecodeError."""
+    return _messages.decode(data)

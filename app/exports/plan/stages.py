@@ -54,7 +54,7 @@ def run_map(
     source = f"(SELECT *, {_bucket(plan, task.buckets)} AS bucket, 1 AS size FROM rows)"
     with meter.step(0.3):
         buckets = sort(connection, source, values, ["bucket"], ["CAST(bucket AS VARCHAR)"])
-    files = [_write(connection, each, output, meter) for each in buckets]
+    files = [_write(connection, each, output) for each in buckets]
     return Report(
         rows_in=loaded.rows_in,
         rows_out=sum(file.rows for file in files),
@@ -85,7 +85,8 @@ def run_bucket(
     levels = list(level_names(plan.partition_by))
     texts = [level_text(g, column) for g, column in zip(levels, plan.partition_by, strict=True)]
     with meter.step(0.4):
-        source = "(SELECT *, 1 AS size FROM rows) ANTI JOIN losers USING (ordinal)"
+        texts_size = " + ".join(["0", *(f"coalesce(strlen(c{n}), 0)" for n in range(len(names)))])
+        source = f"(SELECT *, {texts_size} AS size FROM rows) ANTI JOIN losers USING (ordinal)"
         partitions = sort(connection, source, values, levels, texts)
     rows_out = rows_in - duplicates
     whole = Partition((str(task.bucket),), 0, rows_out, 0)
@@ -95,7 +96,7 @@ def run_bucket(
         duplicates=duplicates,
         bad_rows=0,
         bad=(),
-        files=[_write(connection, whole, output, meter)] if rows_out else [],
+        files=[_write(connection, whole, output)] if rows_out else [],
         columns=(),
         partitions=counts(partitions),
         cpu_ms=0.0,
@@ -218,12 +219,10 @@ def _stated(plan: Plan) -> Iterator[Column]:
         if column.type is None:
             message = f"the type of {column.name!r} is not known before the last stage"
             raise TaskFailed("columns_differ", message)
-        yield Column(name=column.name, type=column.type, source="request")
+        yield Column(name=column.name, type=column.type, source=column.source)
 
 
-def _write(
-    connection: DuckDBPyConnection, part: Partition, output: Path, meter: Meter
-) -> WrittenFile:
+def _write(connection: DuckDBPyConnection, part: Partition, output: Path) -> WrittenFile:
     """Write rows of `sorted` to the file of a bucket."""
     bucket = int(part.values[0] or 0)
     name = f"bucket-{bucket:05d}.parquet"

@@ -116,5 +116,8 @@ def _write(
 
 
 def counts(partitions: Sequence[Partition]) -> list[PartitionRows]:
-    """Return the number of rows of each partition."""
-    return [PartitionRows(partition=each.values, rows=each.rows) for each in partitions]
+    """Return the rows of each partition, and about what they take as texts."""
+    return [
+        PartitionRows(partition=each.values, rows=each.rows, size_bytes=each.raw_bytes)
+        for each in partitions
+    ]

@@ -54,7 +54,7 @@ def _moment(value: object) -> Fraction:
     """Parse a moment; of a second's fraction, which Python cuts, all digits."""
     if not isinstance(value, str):
         raise TypeError
-    head, dot, tail = value.partition(".")
+    _, dot, tail = value.partition(".")
     digits = tail.rstrip("Z").partition("+")[0].partition("-")[0] if dot else ""
     plain = value.replace(f".{digits}", "", 1) if dot else value
     moment = datetime.fromisoformat(plain)

@@ -1,0 +1,131 @@
+"""A task in its process: progress, memory, and its end."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.exports.plan.model import (
+    Plan,
+    Progress,
+    Report,
+    Resources,
+    SourceFile,
+    TaskFailed,
+    TaskLost,
+    Whole,
+)
+from app.exports.plan.process import run_task
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def _resources(folder: Path, *, memory_bytes: int = 400_000_000) -> Resources:
+    for name in ("spill", "out"):
+        (folder / name).mkdir()
+    return Resources(memory_bytes=memory_bytes, threads=1, spill=str(folder / "spill"))
+
+
+def _source(folder: Path, rows: int, *, width: int = 1) -> SourceFile:
+    local = folder / "lines.jsonl"
+    with local.open("w", encoding="ascii") as file:
+        file.writelines(f'{{"k": "{n * 7919 % rows:0{width}d}"}}\n' for n in range(rows))
+    return SourceFile(local=str(local), path="lines.jsonl")
+
+
+async def test_a_task_reports_progress_and_what_it_took(tmp_path: Path) -> None:
+    source, seen = _source(tmp_path, 200_000), list[Progress]()
+    report = await run_task(
+        Whole(sources=[source]),
+        Plan(key=["/k"]),
+        _resources(tmp_path),
+        tmp_path / "out",
+        on_progress=seen.append,
+    )
+    assert (report.rows_in, report.rows_out) == (200_000, 200_000)
+    assert report.cpu_ms > 0
+    assert 20_000_000 < report.peak_memory_bytes < 480_000_000
+    read = [each.bytes_read for each in seen]
+    assert read == sorted(read)
+    assert {each.total_bytes for each in seen} == {Path(source.local).stat().st_size}
+
+
+async def test_a_cancelled_task_leaves_no_process(tmp_path: Path) -> None:
+    source = _source(tmp_path, 400_000)
+    task, child = await _running(source, tmp_path)
+    assert psutil.Process(child).environ() == {}
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not psutil.pid_exists(child)
+
+
+async def test_a_task_whose_process_is_killed_is_lost(tmp_path: Path) -> None:
+    source = _source(tmp_path, 400_000)
+    task, child = await _running(source, tmp_path)
+    os.kill(child, signal.SIGKILL)
+    with pytest.raises(TaskLost, match="ended with -9"):
+        await task
+
+
+async def _running(source: SourceFile, folder: Path) -> tuple[asyncio.Task[Report], int]:
+    """Start a task, and return it with its process once that has opened its database."""
+    before, resources = _children(), _resources(folder)
+    task = asyncio.create_task(
+        run_task(Whole(sources=[source]), Plan(key=["/k"]), resources, folder / "out")
+    )
+    await _opened(resources)
+    [child] = _children() - before
+    return task, child
+
+
+async def _opened(resources: Resources) -> None:
+    """Wait for the database, before which the death signal is set."""
+    while not any(Path(resources.spill).iterdir()):  # noqa: ASYNC110 - another process opens it
+        await asyncio.sleep(0.01)
+
+
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
+
+
+async def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
+    source, resources = _source(tmp_path, 400_000), _resources(tmp_path)
+    program = (
+        "import asyncio; from pathlib import Path; from app.exports.plan.model import *;"
+        " from app.exports.plan.process import run_task;"
+        f" source = SourceFile(local={source.local!r}, path='');"
+        f" resources = Resources(memory_bytes=400_000_000, threads=1, spill={resources.spill!r});"
+        f" asyncio.run(run_task(Whole(sources=[source]), Plan(key=['/k']), resources,"
+        f" Path({str(tmp_path / 'out')!r})))"
+    )
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program, cwd=ROOT)
+    await _opened(resources)
+    children = psutil.Process(parent.pid).children()
+    parent.kill()
+    await parent.wait()
+    psutil.wait_procs(children, timeout=60)
+    assert not psutil.pid_exists(children[0].pid)
+
+
+async def test_out_of_memory_is_named(tmp_path: Path) -> None:
+    # A row group of wide rows is more than the process may take.
+    source = _source(tmp_path, 1_000, width=300_000)
+    with pytest.raises(TaskFailed) as caught:
+        await run_task(
+            Whole(sources=[source]),
+            Plan(key=["/k"]),
+            _resources(tmp_path, memory_bytes=1),
+            tmp_path / "out",
+        )
+    assert caught.value.kind == "out_of_memory"
+
+
+async def test_a_file_that_is_not_there_is_another_attempt(tmp_path: Path) -> None:
+    missing = SourceFile(local=str(tmp_path / "missing"), path="")
+    with pytest.raises(TaskLost, match="FileNotFoundError"):
+        await run_task(Whole(sources=[missing]), Plan(), _resources(tmp_path), tmp_path / "out")
