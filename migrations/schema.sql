@@ -925,7 +925,7 @@ CREATE TABLE export_tasks (
     lease_token bigint,
     lease_expires_at timestamp with time zone,
     done_token bigint,
-    partitions bytea,
+    found bytea,
     finished_at timestamp with time zone,
     CONSTRAINT export_tasks_check CHECK ((num_nulls(worker_id, lease_token, lease_expires_at) = ANY (ARRAY[0, 3]))),
     CONSTRAINT export_tasks_check1 CHECK (((done_token IS NULL) = (finished_at IS NULL))),
@@ -938,7 +938,7 @@ COMMENT ON COLUMN export_tasks.input IS 'what it reads, as JSON: parts of the da
 
 COMMENT ON COLUMN export_tasks.done_token IS 'the attempt that counts; NULL until its outcome is recorded';
 
-COMMENT ON COLUMN export_tasks.partitions IS 'of a bucket: its rows and bytes by partition, as JSON';
+COMMENT ON COLUMN export_tasks.found IS 'as JSON: columns of a map task, rows by partition of a bucket';
 
 CREATE TABLE exports (
     id uuid NOT NULL,

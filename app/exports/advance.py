@@ -20,7 +20,8 @@ from app.execution_errors import error_document
 from app.exports import advance_store, ending
 from app.exports.advance_store import ActiveExport, NewTask
 from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
-from app.exports.plan.model import OnBadRow, PartitionRows, Plan
+from app.exports.plan.columns import united_columns
+from app.exports.plan.model import OnBadRow, PartitionRows, Plan, TaskFailed
 from app.exports.task_inputs import BucketInput, PublishInput, WriteInput
 from app.outages import DatabaseUnavailable
 from app.resources import Resources
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 _POLL_SECONDS: Final = 1.0
 _DUE_EXPORTS: Final = 100
 _FAILED_SECONDS: Final = 60.0
+# Each of them reads what all buckets have: from a remote store, that is a copy of all of it.
+_WRITE_TASKS: Final = 16
 # Of one write task; each partition of it has a file at least.
 _PARTITIONS_OF_A_TASK: Final = 500
 
@@ -75,13 +78,15 @@ async def advance(resources: Resources, export_id: UUID, *, wait: bool = True) -
             return
         plan = msgspec.json.decode(export.plan, type=Plan)
         ended, unused = None, []
-        if plan.on_bad_row is OnBadRow.DEAD_LETTER and export.rows_failed > plan.max_bad_rows:
-            error = _too_many_bad_rows(plan.max_bad_rows)
+        try:
+            _require_few_bad_rows(export, plan)
+            if not export.left:
+                unused = await _begin_next(conn, export, plan)
+        except TaskFailed as failed:
+            error = error_document(ExportErrorKind(failed.kind), str(failed), **failed.details)
             ended = await ending.end(
                 conn, export.tenant_id, export.id, ExportStatus.FAILED, error=error
             )
-        elif not export.left:
-            unused = await _begin_next(conn, export, plan)
     resources.publisher.changed(export_id)
     if ended is not None:
         await ending.after_commit(resources, ended)
@@ -89,9 +94,14 @@ async def advance(resources: Resources, export_id: UUID, *, wait: bool = True) -
 
 
 async def _begin_next(conn: Connection, export: ActiveExport, plan: Plan) -> list[str]:
-    """Add the tasks of the next stage; return the keys of blobs that nothing needs then."""
+    """Add the tasks of the next stage; return the keys of blobs that nothing needs then.
+
+    Raises TaskFailed.
+    """
     match export.stage:
         case ExportStage.MAP:
+            columns = united_columns(plan, await advance_store.select_columns(conn, export))
+            await advance_store.set_columns(conn, export, columns)
             buckets = await advance_store.select_buckets(conn, export)
             stage = ExportStage.BUCKET
             tasks = [
@@ -100,7 +110,8 @@ async def _begin_next(conn: Connection, export: ActiveExport, plan: Plan) -> lis
         case ExportStage.BUCKET:
             found = await advance_store.select_partitions(conn, export)
             stage = ExportStage.WRITE
-            groups = grouped(total_bytes(found), plan.file_bytes)
+            sizes = total_bytes(found)
+            groups = grouped(sizes, max(plan.file_bytes, sum(sizes.values()) // _WRITE_TASKS))
             tasks = [_task(WriteInput(partitions=each)) for each in groups]
         case ExportStage.WHOLE | ExportStage.WRITE:
             stage, tasks = ExportStage.PUBLISH, [_task(PublishInput())]
@@ -132,12 +143,12 @@ def total_bytes(buckets: Sequence[Sequence[PartitionRows]]) -> dict[Partition, i
     return totals
 
 
-def grouped(sizes: Mapping[Partition, int], file_bytes: int) -> Iterator[list[Partition]]:
-    """Divide partitions, in their order, into groups of about the bytes of one file."""
+def grouped(sizes: Mapping[Partition, int], group_bytes: int) -> Iterator[list[Partition]]:
+    """Divide partitions, in their order, into groups of about so many bytes."""
     group: list[Partition] = []
     size_bytes = 0
     for partition in sorted(sizes, key=_order):
-        full = size_bytes + sizes[partition] > file_bytes or len(group) == _PARTITIONS_OF_A_TASK
+        full = size_bytes + sizes[partition] > group_bytes or len(group) == _PARTITIONS_OF_A_TASK
         if group and full:
             yield group
             group, size_bytes = [], 0
@@ -155,7 +166,9 @@ def _task(task: BucketInput | WriteInput | PublishInput, *, raw_bytes: int = 0) 
     return NewTask(input=msgspec.json.encode(task), raw_bytes=raw_bytes)
 
 
-def _too_many_bad_rows(max_bad_rows: int) -> bytes:
-    message = f"more than {max_bad_rows} rows cannot be exported"
-    kind = ExportErrorKind.TOO_MANY_BAD_ROWS
-    return error_document(kind, message, max_bad_rows=max_bad_rows)
+def _require_few_bad_rows(export: ActiveExport, plan: Plan) -> None:
+    """Raise TaskFailed if all tasks together have found too many; each alone has not."""
+    if plan.on_bad_row is OnBadRow.DEAD_LETTER and export.rows_failed > plan.max_bad_rows:
+        message = f"more than {plan.max_bad_rows} rows cannot be exported"
+        details: dict[str, object] = {"max_bad_rows": plan.max_bad_rows}
+        raise TaskFailed(ExportErrorKind.TOO_MANY_BAD_ROWS, message, details)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from app.db import Connection, from_row, optional_from_row
 from app.exports.model import ExportStage
-from app.exports.plan.model import PartitionRows
+from app.exports.plan.model import Column, PartitionRows
 from app.sql_parameters import in_order
 
 _ALL_FILES_SECONDS: Final = 300.0
@@ -151,10 +151,10 @@ async def select_buckets(conn: Connection, export: ActiveExport) -> list[BucketB
     return [from_row(BucketBytes, row) for row in rows]
 
 
-SELECT_PARTITIONS = """
-SELECT partitions
+SELECT_FOUND = """
+SELECT found
 FROM export_tasks
-WHERE tenant_id = $1 AND export_id = $2 AND stage = 'bucket' AND partitions IS NOT NULL
+WHERE tenant_id = $1 AND export_id = $2 AND stage = $3
 ORDER BY number
 """
 
@@ -163,10 +163,33 @@ async def select_partitions(
     conn: Connection, export: ActiveExport
 ) -> list[Sequence[PartitionRows]]:
     """List what each bucket has by partition."""
+    found = await _found(conn, export)
+    return [msgspec.json.decode(each, type=list[PartitionRows]) for each in found]
+
+
+async def select_columns(conn: Connection, export: ActiveExport) -> list[Sequence[Column]]:
+    """List the columns that each map task has found, in the order of the input."""
+    found = await _found(conn, export)
+    return [msgspec.json.decode(each, type=list[Column]) for each in found]
+
+
+async def _found(conn: Connection, export: ActiveExport) -> list[bytes]:
     rows = await conn.fetch(
-        SELECT_PARTITIONS, export.tenant_id, export.id, timeout=_ALL_FILES_SECONDS
+        SELECT_FOUND, export.tenant_id, export.id, export.stage, timeout=_ALL_FILES_SECONDS
     )
-    return [msgspec.json.decode(row["partitions"], type=list[PartitionRows]) for row in rows]
+    return [row["found"] for row in rows]
+
+
+SET_COLUMNS = """
+UPDATE exports
+SET columns = $3
+WHERE tenant_id = $1 AND id = $2
+"""
+
+
+async def set_columns(conn: Connection, export: ActiveExport, columns: Sequence[Column]) -> None:
+    """Record the columns of an export."""
+    await conn.execute(SET_COLUMNS, export.tenant_id, export.id, msgspec.json.encode(columns))
 
 
 DELETE_STAGE_FILES = """

@@ -5,15 +5,13 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
-
 from app.datasets.blob_cleanup import delete_blobs
 from app.exports.attempt import Attempt, RunTask
 from app.exports.folders import open_attempt_folder
 from app.exports.input_store import read_input
 from app.exports.object_folder import ObjectFolder
 from app.exports.opening import open_destination
-from app.exports.plan.model import Plan, Progress
+from app.exports.plan.model import Progress
 from app.exports.task_store import ClaimedTask
 from app.exports.work import BaseFile, Outcome, TaskInput
 from app.resources import Resources
@@ -42,7 +40,7 @@ async def execute(
                 read = await read_input(conn, task)
             report, files = await attempt.run(
                 read,
-                msgspec.json.decode(task.plan, type=Plan),
+                read.plan,
                 memory_bytes=settings.export_memory_bytes,
                 threads=settings.export_threads or os.cpu_count() or 1,
                 on_progress=on_progress,

@@ -10,10 +10,13 @@ from msgspec import Struct
 from app.db import Connection, from_row
 from app.errors import CrivoError
 from app.exports.model import ExportErrorKind, ExportStage
+from app.exports.plan.columns import with_columns
 from app.exports.plan.model import (
     BucketTask,
+    Column,
     HeldFile,
     MapTask,
+    Plan,
     SourceFile,
     TaskFailed,
     Whole,
@@ -31,28 +34,31 @@ class InputGone(CrivoError):
 
 
 async def read_input(conn: Connection, task: ClaimedTask) -> TaskInput:
-    """Read what a claimed task is to do. Raises InputGone."""
+    """Read what a claimed task is to do. Raises InputGone, TaskFailed."""
+    plan = msgspec.json.decode(task.plan, type=Plan)
     match task.stage:
         case ExportStage.WHOLE:
             whole = msgspec.json.decode(task.input, type=WholeInput)
             base = await _base_files(conn, task)
             sources = await _sources(conn, task.tenant_id, whole.ranges)
             held = [_held(each.blob_key or each.name, None, each.partition) for each in base]
-            return TaskInput(task=Whole(sources=sources, base=held), base=base)
+            return TaskInput(task=Whole(sources=sources, base=held), plan=plan, base=base)
         case ExportStage.MAP:
             mapped = msgspec.json.decode(task.input, type=MapInput)
             sources = await _sources(conn, task.tenant_id, mapped.ranges)
-            return TaskInput(
-                task=MapTask(sources=sources, number=task.number, buckets=mapped.buckets)
-            )
+            map_task = MapTask(sources=sources, number=task.number, buckets=mapped.buckets)
+            return TaskInput(task=map_task, plan=plan)
         case ExportStage.BUCKET:
             bucket = msgspec.json.decode(task.input, type=BucketInput).bucket
             files = await _written(conn, task, ExportStage.MAP, bucket)
-            return TaskInput(task=BucketTask(held=files, bucket=bucket))
+            return TaskInput(task=BucketTask(held=files, bucket=bucket), plan=plan)
         case ExportStage.WRITE:
             partitions = msgspec.json.decode(task.input, type=WriteInput).partitions
             files = await _written(conn, task, ExportStage.BUCKET, None)
-            return TaskInput(task=WriteTask(held=files, partitions=partitions))
+            columns = msgspec.json.decode(task.columns or b"[]", type=list[Column])
+            return TaskInput(
+                task=WriteTask(held=files, partitions=partitions), plan=with_columns(plan, columns)
+            )
         case ExportStage.SCRIPT | ExportStage.PUBLISH:
             raise AssertionError(task.stage)
         case _:
@@ -117,6 +123,12 @@ async def _written(
     return [_held(row["blob_key"], row["bucket"], row["partition"]) for row in rows]
 
 
+SELECT_BASE = """
+SELECT files
+FROM exports
+WHERE tenant_id = $1 AND id = $2
+"""
+
 SELECT_BASE_FILES = """
 SELECT partition, name, blob_key, rows, bytes AS size_bytes, sha256
 FROM export_files
@@ -124,26 +136,15 @@ WHERE tenant_id = $1 AND export_id = $2 AND published
 ORDER BY name
 """
 
-COUNT_BASE_FILES = """
-SELECT files
-FROM exports
-WHERE tenant_id = $1 AND id = $2
-"""
-
 
 async def _base_files(conn: Connection, task: ClaimedTask) -> list[BaseFile]:
     if task.base_id is None:
         return []
-    rows = await conn.fetch(
-        SELECT_BASE_FILES, task.tenant_id, task.base_id, timeout=_ALL_PARTS_SECONDS
-    )
-    published = await conn.fetchval(COUNT_BASE_FILES, task.tenant_id, task.base_id)
-    if published != len(rows):
-        raise TaskFailed(
-            ExportErrorKind.INPUT_DELETED,
-            "files of the export that this one continues have been replaced or deleted; "
-            "omit `since` to export everything",
-        )
+    rows = await conn.fetch(SELECT_BASE_FILES, task.tenant_id, task.base_id)
+    if len(rows) != await conn.fetchval(SELECT_BASE, task.tenant_id, task.base_id):
+        # Since the export was accepted, before its row kept them.
+        message = f"files of the export {task.base_id}, which it continues, have been deleted"
+        raise TaskFailed(ExportErrorKind.INPUT_DELETED, message)
     return [from_row(BaseFile, row) for row in rows]
 
 

@@ -9,6 +9,7 @@ from app.background import background, retry_forever
 from app.exports import task_store
 from app.exports.plan.model import Progress
 from app.exports.task_store import ClaimedTask, LeaseLost
+from app.outages import DatabaseUnavailable
 from app.resources import Resources
 
 _BEATS_OF_A_LEASE: Final = 4
@@ -50,16 +51,24 @@ class Lease:
 async def leased(resources: Resources, task: ClaimedTask, *, until: float) -> AsyncIterator[Lease]:
     """Renew a lease for the length of a block, which ends as soon as the lease may have run out.
 
-    Raises LeaseLost: another worker may run the task from then on, or nobody needs it.
+    Raises LeaseLost: another worker may run the task from then on, or nobody needs it. Raises
+    DatabaseUnavailable if it could not be renewed for that reason.
     """
     lease_seconds = resources.settings.lease_seconds
     time = asyncio.get_running_loop().time
     lease = Lease(resources, task)
+    outage: DatabaseUnavailable | None = None
 
     async def beat() -> None:
         await asyncio.sleep(min(lease_seconds / _BEATS_OF_A_LEASE, _LONGEST_BEAT_SECONDS))
+        nonlocal outage
         before = time()
-        is_held = await lease.renew()
+        try:
+            is_held = await lease.renew()
+        except DatabaseUnavailable as error:
+            outage = error
+            raise
+        outage = None
         if not limit.expired():
             limit.reschedule(before + lease_seconds if is_held else time())
 
@@ -71,5 +80,7 @@ async def leased(resources: Resources, task: ClaimedTask, *, until: float) -> As
     except TimeoutError:
         if not limit.expired():
             raise
+        if outage is not None:
+            raise outage from None
         message = "the lease is lost, or was not renewed in time, or the export has ended"
         raise LeaseLost(message) from None

@@ -48,20 +48,18 @@ WITH parameters AS NOT MATERIALIZED (
            $3::text AS stage,
            $4::integer AS number,
            $5::bigint AS lease_token,
-           $6::bytea AS partitions
+           $6::bytea AS found
 )
 UPDATE export_tasks AS t
 SET done_token = t.lease_token, finished_at = clock_timestamp(), raw_bytes_done = t.raw_bytes,
-    partitions = p.partitions, worker_id = NULL, lease_token = NULL, lease_expires_at = NULL
+    found = p.found, worker_id = NULL, lease_token = NULL, lease_expires_at = NULL
 FROM parameters AS p
 WHERE t.tenant_id = p.tenant_id AND t.export_id = p.export_id AND t.stage = p.stage
   AND t.number = p.number AND t.lease_token = p.lease_token
 """
 
 
-async def finish_task(
-    conn: Connection, task: ClaimedTask, *, partitions: bytes | None = None
-) -> None:
+async def finish_task(conn: Connection, task: ClaimedTask, *, found: bytes | None = None) -> None:
     """Let an attempt count: from here on its token is that of the task. Raises LeaseLost."""
     await require_lease(conn, task)
     values = in_order(
@@ -71,7 +69,7 @@ async def finish_task(
         stage=task.stage,
         number=task.number,
         lease_token=task.lease_token,
-        partitions=partitions,
+        found=found,
     )
     await conn.execute(FINISH_TASK, *values)
 
@@ -84,10 +82,7 @@ async def record(
     Raises LeaseLost, QuotaExceeded.
     """
     report = outcome.report
-    # The tasks that write are planned by them.
-    is_planned = task.stage is ExportStage.BUCKET
-    partitions = msgspec.json.encode(report.partitions) if is_planned else None
-    await finish_task(conn, task, partitions=partitions)
+    await finish_task(conn, task, found=_found(task, report))
     errors = [_error(each) for each in report.bad]
     sizes = [max(size, MIN_COUNTED_PART_BYTES) for size in _sizes(outcome)]
     sizes += [len(error) + len(bad.record) for error, bad in zip(errors, report.bad, strict=True)]
@@ -97,6 +92,17 @@ async def record(
     await _insert_files(conn, task, outcome)
     await _insert_errors(conn, task, report.bad, errors)
     await _count(conn, task, report)
+
+
+def _found(task: ClaimedTask, report: Report) -> bytes | None:
+    """Return what later stages are planned by."""
+    match task.stage:
+        case ExportStage.MAP:
+            return msgspec.json.encode(report.columns)
+        case ExportStage.BUCKET:
+            return msgspec.json.encode(report.partitions)
+        case _:
+            return None
 
 
 def _sizes(outcome: Outcome) -> list[int]:
@@ -226,7 +232,6 @@ WHERE e.tenant_id = p.tenant_id AND e.id = p.id
 
 async def _count(conn: Connection, task: ClaimedTask, report: Report) -> None:
     reads = task.stage in (ExportStage.WHOLE, ExportStage.MAP)
-    writes = task.stage in (ExportStage.WHOLE, ExportStage.WRITE)
     values = in_order(
         COUNT_TASK,
         tenant_id=task.tenant_id,
@@ -234,7 +239,7 @@ async def _count(conn: Connection, task: ClaimedTask, report: Report) -> None:
         rows_in=report.rows_in if reads else 0,
         duplicates=report.duplicates,
         rows_failed=report.bad_rows,
-        columns=msgspec.json.encode(report.columns) if writes else None,
+        columns=msgspec.json.encode(report.columns) if task.stage is ExportStage.WHOLE else None,
         cpu_ms=report.cpu_ms,
         peak_memory_bytes=report.peak_memory_bytes,
         raw_bytes=task.raw_bytes if reads else 0,

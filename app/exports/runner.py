@@ -41,6 +41,8 @@ _LOST_SECONDS: Final = 1.0
 _OUTAGE_SECONDS: Final = 5.0
 _FAULT_SECONDS: Final = 60.0
 _RELEASE_SECONDS: Final = 2.0
+# For PostgreSQL to come back.
+_PATIENCE_SECONDS: Final = 60.0
 
 
 async def run_exports(resources: Resources, worker_id: UUID, run_task: RunTask) -> None:
@@ -99,8 +101,12 @@ class Claims(ABC):
         try:
             await self._try(task, until=began + lease_seconds)
         except LeaseLost as lost:
-            # Another worker has the task, or nobody needs it.
             log.warning("export.lease_lost", task=task.name, reason=str(lost))
+            # Where it is not another's: this worker was too slow to renew it.
+            await self._release(task, 0.0, counts=True)
+        except DatabaseUnavailable as error:
+            log.warning("export.interrupted", task=task.name, reason=str(error))
+            await self._release_when_possible(task)
         except asyncio.CancelledError:
             # This worker stops: another one need not wait until the lease expires.
             with suppress(Unavailable, TimeoutError):
@@ -109,8 +115,24 @@ class Claims(ABC):
             raise
         return True
 
+    async def _release_when_possible(self, task: ClaimedTask) -> None:
+        """Give a task back once PostgreSQL answers, unless another worker has it or it has ended.
+
+        Its outage costs no attempt, also if it was longer than the lease.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while True:
+                    try:
+                        return await self._release(task, 0.0, counts=False)
+                    except DatabaseUnavailable:
+                        await asyncio.sleep(_POLL_SECONDS)
+
     async def _try(self, task: ClaimedTask, *, until: float) -> None:
-        """Run a task, and record its outcome or give it back. Raises LeaseLost."""
+        """Run a task, and record its outcome or give it back.
+
+        Raises LeaseLost, DatabaseUnavailable.
+        """
         try:
             if task.attempts > self._resources.settings.max_attempts:
                 message = f"{task.attempts - 1} attempts of a task have ended without a result"
@@ -158,6 +180,16 @@ class Claims(ABC):
             async with self._resources.pool.acquire() as conn, conn.transaction():
                 cap = await select_max_stored_bytes(conn, task.tenant_id, default)
                 await outcome_store.record(conn, task, outcome, max_stored_bytes=cap)
+            report = outcome.report
+            log.info(
+                "export.task_done",
+                task=task.name,
+                rows_in=report.rows_in,
+                rows_out=report.rows_out,
+                files=len(report.files),
+                cpu_ms=round(report.cpu_ms),
+                peak_memory_bytes=report.peak_memory_bytes,
+            )
         except QuotaExceeded as error:
             message = f"the files of the export do not fit into the quota: {error}"
             raise TaskFailed(ExportErrorKind.OVER_QUOTA, message) from None
@@ -174,7 +206,7 @@ class Claims(ABC):
         await ending.after_commit(self._resources, ended)
 
     async def _require_dataset(self, task: ClaimedTask, error: Exception) -> None:
-        """Fail an export whose dataset was deleted; else what it reads is damaged, or was swept."""
+        """Fail an export whose dataset was deleted; else what it reads is damaged."""
         async with self._resources.pool.acquire() as conn:
             has_dataset = await task_store.has_dataset(conn, task)
         if has_dataset:

@@ -47,6 +47,7 @@ class ClaimedTask(Struct, frozen=True, kw_only=True):
     input: bytes
     raw_bytes: int
     plan: bytes
+    columns: bytes | None
     dataset_id: UUID
     base_id: UUID | None
     destination: str | None
@@ -64,7 +65,8 @@ CLAIM_TASK = """
 WITH busy AS (
     SELECT tenant_id, count(*) AS tasks
     FROM export_tasks
-    WHERE done_token IS NULL AND lease_expires_at >= clock_timestamp()
+    WHERE done_token IS NULL AND due_at <= clock_timestamp()
+      AND lease_expires_at >= clock_timestamp()
     GROUP BY tenant_id
 ),
 next AS MATERIALIZED (
@@ -100,7 +102,7 @@ FROM next AS n, exports AS e
 WHERE t.export_id = n.export_id AND t.stage = n.stage AND t.number = n.number
   AND e.tenant_id = t.tenant_id AND e.id = t.export_id
 RETURNING t.export_id, t.tenant_id, t.stage, t.number, t.lease_token, t.attempts, t.input,
-          t.raw_bytes, e.plan, e.dataset_id, e.base_id, e.destination
+          t.raw_bytes, e.plan, e.columns, e.dataset_id, e.base_id, e.destination
 """
 
 # A scheduler may run a task again whose worker it takes for dead: under one token the first attempt
@@ -113,7 +115,7 @@ WHERE t.export_id = $1 AND t.stage = $2 AND t.number = $3 AND t.lease_token = $4
   AND t.worker_id = $5 AND e.tenant_id = t.tenant_id AND e.id = t.export_id
   AND e.finished_at IS NULL
 RETURNING t.export_id, t.tenant_id, t.stage, t.number, t.lease_token, t.attempts, t.input,
-          t.raw_bytes, e.plan, e.dataset_id, e.base_id, e.destination
+          t.raw_bytes, e.plan, e.columns, e.dataset_id, e.base_id, e.destination
 """
 
 

@@ -10,6 +10,7 @@ from app.exports.plan.model import (
     BucketTask,
     HeldFile,
     MapTask,
+    Plan,
     Report,
     SourceFile,
     Task,
@@ -34,12 +35,15 @@ class BaseFile(Struct, frozen=True, kw_only=True):
 
 
 class TaskInput(Struct, frozen=True, kw_only=True):
-    """What a task does; each `local` of it is the key of a blob, or a path at the destination.
+    """What a task does, by which plan.
+
+    Each `local` of it is the key of a blob, or a path at the destination.
 
     `base` are the files of `Whole.base`, in the same order.
     """
 
     task: Task
+    plan: Plan
     base: Sequence[BaseFile] = ()
 
     @property

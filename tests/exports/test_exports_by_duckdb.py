@@ -1,18 +1,32 @@
 """Exports by DuckDB itself: what is published is what the lines say, however it is divided."""
 
+import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import duckdb
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from app.db import Pool
-from app.exports.plan.model import Grain, OnBadRow, PartitionColumn, Plan
+from app.exports.plan.model import (
+    Grain,
+    OnBadRow,
+    PartitionColumn,
+    Plan,
+    Progress,
+    Report,
+    Resources,
+    Task,
+    TaskLost,
+)
 from app.exports.plan.process import run_task
+from app.exports.retention import delete_errors
 from app.limits import MIB
 from app.settings import Settings
 from tests.exports.running_exports import RunningExports, open_exports
@@ -99,6 +113,53 @@ async def test_one_task_and_several_publish_the_same_rows(exports: RunningExport
     assert exports.folders() == []
 
 
+async def test_two_workers_whose_processes_die_publish_each_row_once(
+    exports: RunningExports,
+) -> None:
+    files = [events(200, seed=seed) for seed in range(2)]
+    for number, rows in enumerate(files):
+        await exports.datasets.put(f"{number}.jsonl", jsonl(rows))
+    export = await exports.create(PLAN, buckets=2)
+    lost: set[bytes] = set()
+
+    async def run_and_lose(
+        task: Task,
+        plan: Plan,
+        resources: Resources,
+        output_folder: Path,
+        *,
+        on_progress: Callable[[Progress], None],
+    ) -> Report:
+        """Run a task; its first outcome does not arrive."""
+        report = await run_task(task, plan, resources, output_folder, on_progress=on_progress)
+        name = msgspec.json.encode(task)
+        if name not in lost:
+            lost.add(name)
+            raise TaskLost("the process has died with all that it wrote")
+        return report
+
+    async def work() -> None:
+        while (await exports.row(export))["finished_at"] is None:
+            await exports.pool.execute("UPDATE export_tasks SET due_at = least(due_at, now())")
+            await exports.run_all(run_and_lose)
+
+    async with asyncio.TaskGroup() as workers:
+        for _ in range(2):
+            workers.create_task(work())
+    assert await published(exports, export) == survivors(*files)
+    tasks = await exports.tasks(export)
+    assert {(each["stage"], each["attempts"]) for each in tasks} == {
+        ("map", 2),
+        ("bucket", 2),
+        ("write", 2),
+        ("publish", 1),
+    }
+    assert exports.blob_keys() == {each["blob_key"] for each in await exports.published(export)}
+    assert await exports.stored_bytes() == sum(
+        max(each["bytes"], 4096) for each in await exports.published(export)
+    )
+
+
 async def test_an_export_continues_another_and_shares_the_files_that_stay(
     exports: RunningExports,
 ) -> None:
@@ -148,5 +209,11 @@ async def test_bad_rows_are_kept_up_to_their_number(exports: RunningExports) -> 
     ]
     assert {each["record"] for each in errors} == {bad.splitlines()[0]}
     assert set(json.loads(errors[0]["error"])) == {"kind", "message", "pointer"}
+    await exports.pool.execute(
+        "UPDATE exports SET created_at = created_at - interval '40 days', "
+        "finished_at = finished_at - interval '40 days'"
+    )
+    async with exports.pool.acquire() as conn:
+        assert (await delete_errors(conn, 30, 10)).items == 3
     kinds = [json.loads((await exports.row(each))["error"])["kind"] for each in (too_many, refused)]
     assert kinds == ["too_many_bad_rows", "bad_row"]
