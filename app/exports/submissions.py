@@ -23,6 +23,7 @@ from app.exports.acceptance_store import (
     NewExport,
     NewTask,
     find_removal,
+    has_engine,
     insert_export,
     require_room_for_export,
     select_base,
@@ -38,7 +39,7 @@ from app.exports.problems import CannotContinue
 from app.exports.task_inputs import MapInput, WholeInput
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import remember, require_new
-from app.limits import MAX_WHOLE_EXPORT_BYTES
+from app.limits import EXPORT_TASK_BYTES, MAX_WHOLE_EXPORT_BYTES
 from app.metrics import count_export
 from app.quotas.model import effective_caps
 from app.resources import Resources
@@ -158,7 +159,9 @@ async def _insert(
         since=None if base_id is None else wanted.since,
     )
     raw_bytes = sum(each.raw_bytes for each in parts)
-    is_whole = base_id is not None or raw_bytes <= MAX_WHOLE_EXPORT_BYTES
+    # An engine has several workers, which one task would not use.
+    largest = EXPORT_TASK_BYTES if await has_engine(conn) else MAX_WHOLE_EXPORT_BYTES
+    is_whole = base_id is not None or raw_bytes <= largest
     new = NewExport(
         id=uuid.uuid7(),
         dataset_id=found.dataset_id,
