@@ -5,14 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import pytest
 import uuid_utils.compat as uuid
 from msgspec.structs import replace
 
 from app.background import background
-from app.db import Pool
+from app.db import Connection, Pool
 from app.exports import task_store
+from app.exports.acceptance_store import has_engine
 from app.exports.advance import run_advance
 from app.exports.engines.runner import run_exports_on
 from app.exports.plan.process import run_task
@@ -23,6 +25,7 @@ from app.runs.engines.messages import Proof
 from app.runs.engines.requirements import Requirements
 from app.settings import Settings
 from app.workers import store as workers
+from app.workers.model import EngineState
 from tests.exports.running_exports import RunningExports, open_exports
 from tests.exports.test_exports_by_duckdb import PLAN, events, jsonl, published, survivors
 from tests.runs.dask_cluster import DaskCluster, dask_cluster
@@ -48,6 +51,20 @@ async def exports(pool: Pool, settings: Settings) -> AsyncIterator[RunningExport
         yield running
 
 
+async def heartbeat(conn: Connection, worker: UUID, engine: EngineState | None = None) -> None:
+    await workers.record_heartbeat(
+        conn,
+        worker,
+        host="h",
+        pid=1,
+        slots=1,
+        v8_version="",
+        lockdown={},
+        max_memory_bytes=None,
+        engine=engine,
+    )
+
+
 @asynccontextmanager
 async def engine_worker(
     exports: RunningExports, cluster: DaskCluster
@@ -55,16 +72,7 @@ async def engine_worker(
     """A worker that hands tasks over to an engine, and runs none itself."""
     worker = uuid.uuid7()
     async with exports.pool.acquire() as conn:
-        await workers.record_heartbeat(
-            conn,
-            worker,
-            host="h",
-            pid=1,
-            slots=1,
-            v8_version="",
-            lockdown={},
-            max_memory_bytes=None,
-        )
+        await heartbeat(conn, worker)
     requirements = AnyV8(v8_version="", without_seccomp=False)
     async with (
         open_dask_engine(
@@ -142,3 +150,16 @@ async def test_a_token_admits_one_attempt_on_an_engine(exports: RunningExports) 
         assert await task_store.is_leased(conn, task)
         await task_store.release(conn, task, after_seconds=0, counts=True)
         assert not await task_store.is_leased(conn, task)
+
+
+async def test_an_engine_is_seen_while_a_worker_says_that_it_has_slots(
+    exports: RunningExports,
+) -> None:
+    for slots in (0, 2):
+        state = EngineState(name="dask", slots=slots, trouble=None)
+        async with exports.pool.acquire() as conn:
+            await heartbeat(conn, uuid.uuid7(), engine=state)
+            assert await has_engine(conn) is (slots > 0)
+    await exports.pool.execute("UPDATE workers SET seen_at = seen_at - interval '1 minute'")
+    async with exports.pool.acquire() as conn:
+        assert not await has_engine(conn)

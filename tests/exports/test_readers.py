@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped] # has no types
 import polars as pl
-import pyarrow.dataset as ds
+import pyarrow.dataset as ds  # type: ignore[import-untyped] # has no types
 import pytest
 from msgspec.structs import replace
 
