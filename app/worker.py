@@ -28,6 +28,7 @@ from app.executions.dispatch.dispatcher import SPARE_SLOTS, Dispatcher
 from app.executions.retention import PAYLOAD_OWNER as EXECUTIONS
 from app.exports.advance import run_advance as run_export_advance
 from app.exports.destinations import require_usable_destinations
+from app.exports.engines.runner import run_exports_on
 from app.exports.plan.process import run_task
 from app.exports.retention import EXPORT_OWNER as EXPORTS
 from app.exports.runner import run_exports
@@ -145,6 +146,7 @@ async def work(settings: Settings) -> None:
                 background(run_export_advance(resources)),
                 background(run_exports(resources, worker_id, run_task)),
                 background(run_scripts(resources)),
+                background(run_exports_on(resources, worker_id, engine)),
                 background(run_redrives(resources, worker_id)),
                 background(run_redrive_expiry(resources)),
                 background(run_pipes(resources, worker_id)),

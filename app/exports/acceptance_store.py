@@ -12,7 +12,7 @@ from app.datasets.quota_store import LOCK_ADDITIONS
 from app.db import Connection, from_row, optional_from_row
 from app.exports.model import ExportStage
 from app.exports.parts import ReadParts
-from app.limits import EXPORT_TASK_BYTES
+from app.limits import EXPORT_TASK_BYTES, WORKER_TIMEOUT_SECONDS
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
 from app.sql_parameters import in_order
@@ -99,6 +99,21 @@ async def select_schema(
     """Return the version of the schema that each record of a dataset satisfies."""
     row = await conn.fetchrow(SELECT_SCHEMA, tenant, dataset_id)
     return None if row is None else (row[0], row[1])
+
+
+SELECT_HAS_ENGINE = """
+SELECT EXISTS (
+    SELECT
+    FROM workers
+    WHERE seen_at > now() - make_interval(secs => $1) AND (engine ->> 'slots')::integer > 0
+)
+"""
+
+
+async def has_engine(conn: Connection) -> bool:
+    """Return whether a worker has an engine that can run tasks."""
+    found: bool = await conn.fetchval(SELECT_HAS_ENGINE, WORKER_TIMEOUT_SECONDS)
+    return found
 
 
 SELECT_BASE = """

@@ -8,15 +8,19 @@ from app.exports.acceptance_store import NewTask
 from app.exports.model import ExportStage
 from app.exports.parts import ReadParts, buckets_of, shares, whole
 from app.exports.task_inputs import MapInput, WholeInput
-from app.limits import MAX_WHOLE_EXPORT_BYTES
+from app.limits import EXPORT_TASK_BYTES, MAX_WHOLE_EXPORT_BYTES
 
 
 def first_tasks(
-    parts: Sequence[ReadParts], *, is_whole: bool = False
+    parts: Sequence[ReadParts], *, is_whole: bool = False, has_engine: bool
 ) -> tuple[ExportStage, list[NewTask]]:
-    """Return the first stage of an export and its tasks; `is_whole`: however much is read."""
+    """Return the first stage of an export and its tasks; `is_whole`: however much is read.
+
+    An engine has several workers, which one task would not use.
+    """
     raw_bytes = sum(each.raw_bytes for each in parts)
-    if not is_whole and raw_bytes > MAX_WHOLE_EXPORT_BYTES:
+    largest = EXPORT_TASK_BYTES if has_engine else MAX_WHOLE_EXPORT_BYTES
+    if not is_whole and raw_bytes > largest:
         return ExportStage.MAP, _maps(parts, buckets_of(raw_bytes))
     share = whole(parts)
     read = msgspec.json.encode(WholeInput(ranges=share.ranges))

@@ -119,17 +119,17 @@ async def _written(
     return [_held(row["blob_key"], row["bucket"], row["partition"]) for row in rows]
 
 
+COUNT_BASE_FILES = """
+SELECT files
+FROM exports
+WHERE tenant_id = $1 AND id = $2
+"""
+
 SELECT_BASE_FILES = """
 SELECT partition, name, blob_key, rows, bytes AS size_bytes, sha256
 FROM export_files
 WHERE tenant_id = $1 AND export_id = $2 AND published
 ORDER BY name
-"""
-
-COUNT_BASE_FILES = """
-SELECT files
-FROM exports
-WHERE tenant_id = $1 AND id = $2
 """
 
 

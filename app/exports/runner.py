@@ -5,14 +5,14 @@ task again once the lease has expired.
 """
 
 import asyncio
-import os
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 from uuid import UUID
 
 import structlog
+from typing_extensions import override
 
 from app.background import retry_forever
 from app.blobs import BlobLost
@@ -20,16 +20,14 @@ from app.datasets.blob_cleanup import delete_blobs
 from app.execution_errors import error_document
 from app.exports import completion, ending, outcome_store, task_store
 from app.exports.advance import advance
-from app.exports.attempt import Attempt, RunTask
-from app.exports.folders import open_attempt_folder, open_worker_folder
-from app.exports.input_store import read_input
-from app.exports.lease import leased
+from app.exports.attempt import RunTask
+from app.exports.execution import execute
+from app.exports.folders import open_worker_folder
+from app.exports.lease import Lease, leased
 from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
-from app.exports.object_folder import ObjectFolder
-from app.exports.opening import open_destination
 from app.exports.plan.model import TaskFailed, TaskLost
 from app.exports.task_store import ClaimedTask, LeaseLost
-from app.exports.work import BaseFile, Outcome, TaskInput
+from app.exports.work import Outcome
 from app.outages import DatabaseUnavailable, Unavailable
 from app.quotas.errors import QuotaExceeded
 from app.resources import Resources
@@ -62,17 +60,19 @@ async def run_exports(resources: Resources, worker_id: UUID, run_task: RunTask) 
     await retry_forever("exports.no_folder", run_in_folder, pause_seconds=_OUTAGE_SECONDS)
 
 
-class Runner:
-    """Runs one task after the other, in folders below that of the worker."""
+class Claims(ABC):
+    """Claims one task after the other, has it run, and records what it has come to."""
 
-    def __init__(
-        self, resources: Resources, worker_id: UUID, folder: Path, run_task: RunTask
-    ) -> None:
-        """Use a folder that exists."""
+    publishes: ClassVar[bool]
+
+    def __init__(self, resources: Resources, worker_id: UUID) -> None:
+        """Claim for a worker."""
         self._resources = resources
         self._worker_id = worker_id
-        self._folder = folder
-        self._run_task = run_task
+
+    @abstractmethod
+    async def _execute(self, task: ClaimedTask, lease: Lease) -> Outcome:
+        """Run a task that publishes nothing; raises what `execute` raises."""
 
     async def run_forever(self) -> None:
         """Run what is due, until cancelled."""
@@ -88,7 +88,9 @@ class Runner:
         lease_seconds = self._resources.settings.lease_seconds
         began = asyncio.get_running_loop().time()
         async with self._resources.pool.acquire() as conn:
-            task = await task_store.claim_task(conn, self._worker_id, lease_seconds=lease_seconds)
+            task = await task_store.claim_task(
+                conn, self._worker_id, lease_seconds=lease_seconds, publishes=self.publishes
+            )
             if task is None:
                 return False
             started = await task_store.start_export(conn, task)
@@ -157,46 +159,18 @@ class Runner:
                 await lease.renew_for_record()
             await completion.complete(self._resources, task, files)
             return
-        async with open_attempt_folder(self._folder) as folder:
-            attempt = Attempt(
-                self._resources.blobs,
-                task.tenant_id,
-                folder,
-                self._run_task,
-                destination=await self._destination(task),
-            )
-            try:
-                outcome = await self._attempt(task, attempt, until=until)
-            except (Exception, asyncio.CancelledError):
-                await asyncio.shield(delete_blobs(self._resources.blobs, attempt.blob_keys))
-                raise
+        outcome: Outcome | None = None
         try:
+            async with leased(self._resources, task, until=until) as lease:
+                outcome = await self._execute(task, lease)
+                await lease.renew_for_record()
             await self._record(task, outcome)
         except (LeaseLost, TaskFailed):
             # After anything else it may have been recorded: retention finds what has no row.
-            await delete_blobs(self._resources.blobs, attempt.blob_keys)
+            keys = [] if outcome is None else [each.blob_key for each in outcome.files]
+            await delete_blobs(self._resources.blobs, keys)
             raise
         await advance(self._resources, task.export_id)
-
-    async def _attempt(self, task: ClaimedTask, attempt: Attempt, *, until: float) -> Outcome:
-        settings = self._resources.settings
-        async with leased(self._resources, task, until=until) as lease:
-            async with self._resources.pool.acquire() as conn:
-                read = await read_input(conn, task)
-            report, files = await attempt.run(
-                read,
-                memory_bytes=settings.export_memory_bytes,
-                threads=settings.export_threads or os.cpu_count() or 1,
-                on_progress=lease.note,
-            )
-            await lease.renew_for_record()
-        return Outcome(report=report, files=files, kept=_kept(read, report.replaced))
-
-    async def _destination(self, task: ClaimedTask) -> ObjectFolder | None:
-        """Open what has files of the export that the one of a task continues."""
-        if task.base_id is None or task.destination is None:
-            return None
-        return await open_destination(self._resources, task.tenant_id, task.destination)
 
     async def _record(self, task: ClaimedTask, outcome: Outcome) -> None:
         try:
@@ -243,5 +217,21 @@ class Runner:
             await task_store.release(conn, task, after_seconds=seconds, counts=counts)
 
 
-def _kept(read: TaskInput, replaced: Sequence[int]) -> list[BaseFile]:
-    return [each for number, each in enumerate(read.base) if number not in set(replaced)]
+class Runner(Claims):
+    """Runs tasks in this process, in folders below that of the worker."""
+
+    publishes = True
+
+    def __init__(
+        self, resources: Resources, worker_id: UUID, folder: Path, run_task: RunTask
+    ) -> None:
+        """Use a folder that exists."""
+        super().__init__(resources, worker_id)
+        self._folder = folder
+        self._run_task = run_task
+
+    @override
+    async def _execute(self, task: ClaimedTask, lease: Lease) -> Outcome:
+        return await execute(
+            self._resources, task, self._folder, self._run_task, on_progress=lease.note
+        )

@@ -17,7 +17,7 @@ from app.datasets.blob_cleanup import delete_blobs
 from app.db import Connection
 from app.errors import Problem, invalid, located
 from app.exports import ending
-from app.exports.acceptance_store import NewExport, insert_tasks, select_parts
+from app.exports.acceptance_store import NewExport, has_engine, insert_tasks, select_parts
 from app.exports.first_tasks import first_tasks
 from app.exports.model import CreateExport, ExportErrorKind, ExportStage, ExportStatus
 from app.exports.plan.model import OnBadRow
@@ -130,7 +130,7 @@ async def _go_on(conn: Connection, export: ScriptedExport) -> ending.Ended | Non
     parts = await select_parts(
         conn, export.tenant_id, export.output_dataset_id, export.output_snapshot, since=None
     )
-    stage, tasks = first_tasks(parts)
+    stage, tasks = first_tasks(parts, has_engine=await has_engine(conn))
     raw_bytes = sum(each.raw_bytes for each in parts)
     await begin_reading(conn, export, stage=stage, tasks=len(tasks), raw_bytes=raw_bytes)
     await insert_tasks(conn, export.tenant_id, export.export_id, stage, tasks)

@@ -23,6 +23,7 @@ from app.exports import scripted
 from app.exports.acceptance_store import (
     NewExport,
     find_removal,
+    has_engine,
     insert_export,
     require_room_for_export,
     select_base,
@@ -165,7 +166,9 @@ async def _insert(
         found.number,
         since=None if base_id is None else wanted.since,
     )
-    stage, tasks = first_tasks(parts, is_whole=base_id is not None)
+    stage, tasks = first_tasks(
+        parts, is_whole=base_id is not None, has_engine=await has_engine(conn)
+    )
     new = NewExport(
         id=uuid.uuid7(),
         dataset_id=found.dataset_id,

@@ -22,6 +22,16 @@ class LeaseLost(CrivoError):
     """The task is another worker's, or its export has ended: nothing of it is recorded."""
 
 
+class Assignment(Struct, frozen=True, kw_only=True):
+    """A claimed task, as it is sent to an engine: its token, and the worker that has claimed it."""
+
+    export_id: UUID
+    stage: ExportStage
+    number: int
+    token: int
+    worker: UUID
+
+
 class ClaimedTask(Struct, frozen=True, kw_only=True):
     """A task under a lease, with what all tasks of its export have in common.
 
@@ -69,11 +79,15 @@ next AS MATERIALIZED (
       AND (t.lease_expires_at IS NULL OR t.lease_expires_at < clock_timestamp())
       AND e.finished_at IS NULL AND n.suspended_at IS NULL
       AND (
-          t.stage <> 'publish' OR e.destination IS NULL OR NOT EXISTS (
-              SELECT
-              FROM exports AS earlier
-              WHERE earlier.tenant_id = e.tenant_id AND earlier.destination = e.destination
-                AND earlier.id < e.id AND earlier.finished_at IS NULL
+          t.stage <> 'publish'
+          OR $4 AND (
+              e.destination IS NULL
+              OR NOT EXISTS (
+                  SELECT
+                  FROM exports AS earlier
+                  WHERE earlier.tenant_id = e.tenant_id AND earlier.destination = e.destination
+                    AND earlier.id < e.id AND earlier.finished_at IS NULL
+              )
           )
       )
     ORDER BY coalesce(b.tasks, 0), t.due_at, t.export_id, t.number
@@ -91,6 +105,51 @@ RETURNING t.export_id, t.tenant_id, t.stage, t.number, t.lease_token, t.attempts
           t.raw_bytes, e.plan, e.columns, e.dataset_id, e.base_id, e.destination
 """
 
+# A scheduler may run a task again whose worker it takes for dead: under one token the first attempt
+# puts its worker's id in place of the claiming one's, and a second one gets nothing.
+TAKE_TASK = """
+UPDATE export_tasks AS t
+SET worker_id = $6
+FROM exports AS e
+WHERE t.export_id = $1 AND t.stage = $2 AND t.number = $3 AND t.lease_token = $4
+  AND t.worker_id = $5 AND e.tenant_id = t.tenant_id AND e.id = t.export_id
+  AND e.finished_at IS NULL
+RETURNING t.export_id, t.tenant_id, t.stage, t.number, t.lease_token, t.attempts, t.input,
+          t.raw_bytes, e.plan, e.columns, e.dataset_id, e.base_id, e.destination
+"""
+
+
+async def take_task(
+    conn: Connection, assignment: Assignment, engine_worker: UUID
+) -> ClaimedTask | None:
+    """Return a claimed task to the first that asks under its token; None if it is not valid."""
+    row = await conn.fetchrow(
+        TAKE_TASK,
+        assignment.export_id,
+        assignment.stage,
+        assignment.number,
+        assignment.token,
+        assignment.worker,
+        engine_worker,
+    )
+    return optional_from_row(ClaimedTask, row)
+
+
+SELECT_IS_LEASED = """
+SELECT true
+FROM export_tasks AS t
+JOIN exports AS e ON e.tenant_id = t.tenant_id AND e.id = t.export_id
+WHERE t.tenant_id = $1 AND t.export_id = $2 AND t.stage = $3 AND t.number = $4
+  AND t.lease_token = $5 AND e.finished_at IS NULL
+"""
+
+
+async def is_leased(conn: Connection, task: ClaimedTask) -> bool:
+    """Return whether the token of a task is still valid."""
+    key = (task.tenant_id, task.export_id, task.stage, task.number, task.lease_token)
+    return await conn.fetchval(SELECT_IS_LEASED, *key) is not None
+
+
 # A statement of its own: the end of an export locks it before its tasks.
 START_EXPORT = """
 UPDATE exports
@@ -101,11 +160,11 @@ RETURNING true
 
 
 async def claim_task(
-    conn: Connection, worker_id: UUID, *, lease_seconds: float
+    conn: Connection, worker_id: UUID, *, lease_seconds: float, publishes: bool = True
 ) -> ClaimedTask | None:
-    """Claim the task that is due first; None if none is."""
+    """Claim the task that is due first, of those that publish or not; None if none is."""
     token = secrets.randbits(_TOKEN_BITS)
-    row = await conn.fetchrow(CLAIM_TASK, worker_id, token, lease_seconds)
+    row = await conn.fetchrow(CLAIM_TASK, worker_id, token, lease_seconds, publishes)
     return optional_from_row(ClaimedTask, row)
 
 

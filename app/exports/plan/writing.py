@@ -66,7 +66,7 @@ class Ratio:
     def value(self) -> float:
         """Return bytes of files for each byte of text."""
         with self._lock:
-            return self._written / self._raw if self._written else _FIRST_RATIO
+            return self._written / self._raw if self._raw else _FIRST_RATIO
 
 
 def write_partitions(

@@ -8,15 +8,14 @@ a token admits one attempt (`assignment_store`).
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, assert_never
 from uuid import UUID
 
 import msgspec
 import structlog
-from distributed import Client, Future
-from distributed.client import FutureCancelledError
+from distributed import Client
 from typing_extensions import override
 
 from app.background import background
@@ -26,6 +25,7 @@ from app.executions.model import Claim, Finish
 from app.metrics import ENGINE_PARTS, ENGINE_SLOTS
 from app.outages import Outage, reason_of
 from app.runs.engines import dask_task
+from app.runs.engines.dask_members import Handed, Member
 from app.runs.engines.dask_task import SeenWorker
 from app.runs.engines.engine import Engine, Submission
 from app.runs.engines.messages import (
@@ -51,8 +51,6 @@ _POLL_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 5.0
 # A worker of the cluster opens a sandbox before it proves anything.
 _PROOF_SECONDS: Final = 60.0
-# How long a worker that was refused, or has failed, gets nothing before it is asked again.
-_REFUSED_SECONDS: Final = 15.0
 
 
 @asynccontextmanager
@@ -82,7 +80,7 @@ class DaskEngine(Engine):
         self._requirements = requirements
         self._outage = Outage("Dask scheduler")
         self._client: Any = None
-        self._members: dict[str, _Member] = {}
+        self._members: dict[str, Member] = {}
 
     @property
     @override
@@ -123,7 +121,7 @@ class DaskEngine(Engine):
         return [each.refusal for each in self._members.values() if each.refusal]
 
     @property
-    def _admitted(self) -> "list[_Member]":
+    def _admitted(self) -> "list[Member]":
         if not self._connected:
             return []
         members = self._members.values()
@@ -134,14 +132,44 @@ class DaskEngine(Engine):
         admitted = self._admitted
         if not admitted:
             raise PartLost("the engine has no worker that may run it", begun=False)
-        member = min(admitted, key=lambda each: len(each.parts) / each.slots)
+        member = min(admitted, key=lambda each: len(each.handed) / each.slots)
         assignment = Assignment(execution=claim.id, token=claim.lease_token, worker=self._worker)
+        key = f"crivo-{claim.id}-{claim.lease_token}"
+        return _DaskSubmission(self._hand(member, dask_task.run, encode(assignment), key), usage)
+
+    @property
+    def workers(self) -> int:
+        """How many workers can run calls now."""
+        return len(self._admitted)
+
+    async def call(self, run: Callable[[bytes, int], bytes], message: bytes, *, key: str) -> bytes:
+        """Run another function that is installed there on a worker, and return its answer.
+
+        It takes a slot beside those of parts. Raises PartLost.
+        """
+        admitted = self._admitted
+        if not admitted:
+            raise PartLost("the engine has no worker that may run it", begun=False)
+        member = min(admitted, key=lambda each: (each.calls, len(each.handed) / each.slots))
+        member.calls += 1
+        try:
+            handed = self._hand(member, run, message, key)
+            try:
+                return await handed.answer()
+            finally:
+                handed.release()
+        finally:
+            member.calls -= 1
+
+    def _hand(
+        self, member: "Member", run: Callable[[bytes, int], bytes], message: bytes, key: str
+    ) -> "Handed":
         try:
             future = self._client.submit(
-                dask_task.run,
-                encode(assignment),
+                run,
+                message,
                 member.slots,
-                key=f"crivo-{claim.id}-{claim.lease_token}",
+                key=key,
                 pure=False,
                 retries=0,
                 workers=[member.address],
@@ -150,7 +178,7 @@ class DaskEngine(Engine):
         except Exception as error:
             # Such as that the client was closed meanwhile.
             raise PartLost(reason_of(error), begun=False) from error
-        return _DaskSubmission(member, future, usage)
+        return Handed(member, future)
 
     async def follow(self) -> None:
         """Stay connected with the scheduler, and know its workers, until cancelled."""
@@ -203,13 +231,13 @@ class DaskEngine(Engine):
         self._members.clear()
         ENGINE_SLOTS.set(0)
 
-    def _see(self, seen: dict[str, SeenWorker]) -> "list[_Member]":
+    def _see(self, seen: dict[str, SeenWorker]) -> "list[Member]":
         """Take note of the cluster's workers; return those to ask for a proof."""
         for address in self._members.keys() - seen.keys():
             log.info("engine.worker_gone", worker=address)
             self._members.pop(address).lose("its worker of the engine is gone", begun=True)
         for address, worker in seen.items():
-            member = self._members.setdefault(address, _Member(address, worker.threads))
+            member = self._members.setdefault(address, Member(address, worker.threads))
             # One that is being retired finishes what it has.
             member.accepts = worker.accepts
         now = asyncio.get_running_loop().time()
@@ -218,7 +246,7 @@ class DaskEngine(Engine):
             each.asked = True
         return asked
 
-    async def _ask(self, client: Client, member: "_Member") -> None:
+    async def _ask(self, client: Client, member: "Member") -> None:
         """Ask a worker of the cluster for its proof, and admit or refuse it."""
         request = encode(ProofRequest(worker=self._worker))
         try:
@@ -248,68 +276,20 @@ class DaskEngine(Engine):
         return (None, refusal) if refusal else (proof, "")
 
 
-class _Member:
-    """A worker of the cluster, and the parts that it has; without a proof it gets none."""
-
-    def __init__(self, address: str, slots: int) -> None:
-        self.address = address
-        self.slots = slots
-        self.proof: Proof | None = None
-        self.refusal = ""
-        self.accepts = True
-        self.asked = False
-        self.ask_at = 0.0
-        self.parts: set[_DaskSubmission] = set()
-
-    def must_be_asked(self, now: float) -> bool:
-        return self.proof is None and self.accepts and not self.asked and now >= self.ask_at
-
-    def judged(self, proof: Proof | None, refusal: str) -> None:
-        if proof is not None:
-            log.info("engine.worker_admitted", worker=self.address, lockdown=proof.lockdown)
-        elif refusal != self.refusal:
-            log.warning("engine.worker_refused", worker=self.address, reason=refusal)
-        self.proof, self.refusal, self.asked = proof, refusal, False
-        self.ask_at = asyncio.get_running_loop().time() + _REFUSED_SECONDS
-
-    def lose(self, reason: str, *, begun: bool) -> None:
-        for part in list(self.parts):
-            part.lose(PartLost(reason, begun=begun))
-
-
 class _DaskSubmission(Submission):
     """A part that a worker of the cluster has."""
 
-    def __init__(self, member: _Member, future: "Future[Any]", usage: ResourceUsage) -> None:
-        self._member = member
-        self._future = future
+    def __init__(self, handed: Handed, usage: ResourceUsage) -> None:
+        self._handed = handed
         self._usage = usage
-        self._lost: asyncio.Future[PartLost] = asyncio.get_running_loop().create_future()
-        member.parts.add(self)
-
-    def lose(self, lost: PartLost) -> None:
-        if not self._lost.done():
-            self._lost.set_result(lost)
 
     @override
     async def finished(self) -> Finish:
-        result = asyncio.create_task(_result_of(self._future))
         try:
-            waited: set[asyncio.Future[Any]] = {result, self._lost}
-            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            if self._lost.done():
-                ENGINE_PARTS.labels("lost").inc()
-                raise self._lost.result()
-            return self._finish_of(result.result())
-        finally:
-            result.cancel()
-
-    def _finish_of(self, answer: object) -> Finish:
-        if not isinstance(answer, bytes):
-            # An error of Dask's own. What is cancelled for a lost connection is no part's fault.
+            answer = await self._handed.answer()
+        except PartLost:
             ENGINE_PARTS.labels("lost").inc()
-            begun = not isinstance(answer, FutureCancelledError)
-            raise PartLost(f"Dask says: {type(answer).__name__}", begun=begun)
+            raise
         decoded: Answer = ANSWER_DECODER.decode(answer)
         match decoded:
             case Finished(finish):
@@ -318,7 +298,7 @@ class _DaskSubmission(Submission):
                 return finish
             case HostFailed(reason):
                 ENGINE_PARTS.labels("refused").inc()
-                self._member.judged(None, reason)
+                self._handed.member.judged(None, reason)
                 raise PartLost(reason, begun=False)
             case Failed(reason):
                 ENGINE_PARTS.labels("lost").inc()
@@ -331,13 +311,4 @@ class _DaskSubmission(Submission):
 
     @override
     async def cancel(self) -> None:
-        self._member.parts.discard(self)
-        # The scheduler forgets what nobody waits for; what has begun is stopped by its token.
-        self._future.release()  # type: ignore[no-untyped-call] # most of distributed is untyped
-
-
-async def _result_of(future: "Future[Any]") -> object:
-    try:
-        return await future.result()
-    except Exception as error:  # noqa: BLE001 - of whatever class Dask has for it
-        return error
+        self._handed.release()

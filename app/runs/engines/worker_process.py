@@ -6,7 +6,7 @@ runs in the event loop of one thread, which the engine's own threads wait for.
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -87,6 +87,13 @@ class WorkerProcess:
         """Run a part; the calling thread waits for its end."""
         return self._start(self._run(assignment)).result()
 
+    def call(self, work: Callable[[Resources, UUID], Coroutine[Any, Any, T]]) -> T:
+        """Do something else with what is open here, and with the id of this process.
+
+        The calling thread waits for its end. Also raises what keeps anything from being opened.
+        """
+        return self._start(self._call(work)).result()
+
     def _start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
@@ -106,6 +113,10 @@ class WorkerProcess:
         except Exception as error:
             log.exception("execution.platform_failure", id=str(assignment.execution))
             return Failed(redact(reason_of(error)))
+
+    async def _call(self, work: Callable[[Resources, UUID], Coroutine[Any, Any, T]]) -> T:
+        opened = await self._open()
+        return await work(opened.resources, self._id)
 
     async def _open(self) -> "_Opened":
         async with self._opening:
@@ -148,14 +159,14 @@ class _Opened:
     """The open resources of the process, and the parts that run in it."""
 
     def __init__(self, resources: Resources, engine_worker: UUID) -> None:
-        self._resources = resources
+        self.resources = resources
         self._id = engine_worker
         self._engine = LocalEngine(resources)
         # By token: under one, only one attempt is begun.
         self._running: dict[int, tuple[UUID, asyncio.Task[Finish]]] = {}
 
     async def prove(self, request: ProofRequest) -> Proof:
-        sandbox = self._resources.sandbox
+        sandbox = self.resources.sandbox
         # What was measured in the first cell holds of all; that cells still start is seen by one.
         with suppress(PoolBusy):
             await sandbox.check(_PROBE, tenant=str(self._id))
@@ -165,20 +176,20 @@ class _Opened:
             lockdown=sandbox.lockdown,
             max_memory_bytes=sandbox.max_limit_bytes,
             knows_worker=await self._knows(request.worker),
-            trouble=await self._resources.blobs.trouble() or None,
+            trouble=await self.resources.blobs.trouble() or None,
         )
 
     async def _knows(self, worker: UUID) -> bool:
         # One that has just started registers itself with its first heartbeat.
         for _ in range(_REGISTRATION_TRIES):
-            async with self._resources.pool.acquire() as conn:
+            async with self.resources.pool.acquire() as conn:
                 if await assignment_store.knows_worker(conn, worker):
                     return True
             await asyncio.sleep(_REGISTRATION_PAUSE_SECONDS)
         return False
 
     async def run(self, assignment: Assignment) -> Answer:
-        async with self._resources.pool.acquire() as conn:
+        async with self.resources.pool.acquire() as conn:
             claim = await assignment_store.take(conn, assignment, self._id)
         if claim is None:
             return NotValid()
@@ -213,5 +224,5 @@ class _Opened:
 
     async def check_once(self) -> None:
         # Without the database nothing is known to be invalid.
-        async with self._resources.pool.acquire() as conn:
+        async with self.resources.pool.acquire() as conn:
             await self.check(conn)

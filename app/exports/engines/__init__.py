@@ -1,0 +1,1 @@
+"""Engines: where tasks of exports are run, beside the worker that has claimed them."""

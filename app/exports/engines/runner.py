@@ -1,0 +1,117 @@
+"""Claim tasks of exports for an engine, one for each of its workers at once.
+
+The claim, its lease and its fencing token stay here. What publishes is run by workers themselves.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol, assert_never
+from uuid import UUID
+
+import structlog
+from typing_extensions import override
+
+from app.background import retry_forever
+from app.blobs import BlobLost
+from app.executions.dispatch.engine_slots import PartLost
+from app.exports.engines import dask_task
+from app.exports.engines.messages import (
+    ANSWER_DECODER,
+    Failed,
+    Finished,
+    InputMissing,
+    Interrupted,
+    Lost,
+    NotValid,
+    encode,
+)
+from app.exports.lease import Lease
+from app.exports.plan.model import TaskFailed, TaskLost
+from app.exports.runner import Claims
+from app.exports.task_store import Assignment, ClaimedTask, LeaseLost
+from app.exports.work import Outcome
+from app.outages import reason_of
+from app.resources import Resources
+
+log = structlog.get_logger(__name__)
+
+_POLL_SECONDS: Final = 1.0
+
+
+class Calls(Protocol):
+    """What an engine offers: workers, each of which runs a call beside its parts of runs."""
+
+    @property
+    def workers(self) -> int:
+        """How many workers can run calls now."""
+
+    async def call(self, run: Callable[[bytes, int], bytes], message: bytes, *, key: str) -> bytes:
+        """Run a function on a worker, and return its answer. Raises PartLost."""
+
+
+async def run_exports_on(resources: Resources, worker_id: UUID, engine: Calls | None) -> None:
+    """Run the tasks that are due, one at once for each worker of an engine, until cancelled."""
+    if engine is None:
+        return
+    runner = EngineRunner(resources, worker_id, engine)
+    running: set[asyncio.Task[None]] = set()
+
+    async def run_due() -> None:
+        try:
+            while len(running) <= engine.workers and await runner.run_next():
+                pass
+        except Exception as error:  # noqa: BLE001 - the next poll tries again
+            log.warning("exports.engine_failed", reason=reason_of(error))
+
+    async with asyncio.TaskGroup() as tasks:
+
+        async def begin() -> None:
+            for _ in range(engine.workers - len(running)):
+                begun = tasks.create_task(run_due())
+                running.add(begun)
+                begun.add_done_callback(running.discard)
+
+        await retry_forever("exports.engine_failed", begin, pause_seconds=_POLL_SECONDS)
+
+
+class EngineRunner(Claims):
+    """Has tasks run by the workers of an engine."""
+
+    publishes = False
+
+    def __init__(self, resources: Resources, worker_id: UUID, engine: Calls) -> None:
+        """Claim for a worker, which is registered, and hand over to its engine."""
+        super().__init__(resources, worker_id)
+        self._engine = engine
+
+    @override
+    async def _execute(self, task: ClaimedTask, lease: Lease) -> Outcome:
+        assignment = Assignment(
+            export_id=task.export_id,
+            stage=task.stage,
+            number=task.number,
+            token=task.lease_token,
+            worker=self._worker_id,
+        )
+        key = f"crivo-{task.name}-{task.lease_token}"
+        try:
+            answer = await self._engine.call(dask_task.run, encode(assignment), key=key)
+        except PartLost as lost:
+            error = TaskLost if lost.begun else InterruptedError
+            raise error(str(lost)) from lost
+        decoded = ANSWER_DECODER.decode(answer)
+        match decoded:
+            case Finished(outcome):
+                return outcome
+            case NotValid():
+                raise LeaseLost("another attempt has begun under its token")
+            case Failed(kind, message, details):
+                raise TaskFailed(kind, message, details)
+            case Lost(reason):
+                raise TaskLost(reason)
+            case InputMissing(reason):
+                raise BlobLost(reason)
+            case Interrupted(reason):
+                raise InterruptedError(reason)
+            case never:
+                assert_never(never)

@@ -1,0 +1,61 @@
+"""Carry out a claimed task on this machine, from what it reads to what it has uploaded."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from app.datasets.blob_cleanup import delete_blobs
+from app.exports.attempt import Attempt, RunTask
+from app.exports.folders import open_attempt_folder
+from app.exports.input_store import read_input
+from app.exports.object_folder import ObjectFolder
+from app.exports.opening import open_destination
+from app.exports.plan.model import Progress
+from app.exports.task_store import ClaimedTask
+from app.exports.work import BaseFile, Outcome, TaskInput
+from app.resources import Resources
+
+
+async def execute(
+    resources: Resources,
+    task: ClaimedTask,
+    worker_folder: Path,
+    run_task: RunTask,
+    *,
+    on_progress: Callable[[Progress], None],
+) -> Outcome:
+    """Run a task in a folder of its own; what fails or is cancelled leaves no blobs.
+
+    Raises TaskFailed, TaskLost, BlobLost, Unavailable, OSError.
+    """
+    settings = resources.settings
+    async with open_attempt_folder(worker_folder) as folder:
+        destination = await _destination(resources, task)
+        attempt = Attempt(
+            resources.blobs, task.tenant_id, folder, run_task, destination=destination
+        )
+        try:
+            async with resources.pool.acquire() as conn:
+                read = await read_input(conn, task)
+            report, files = await attempt.run(
+                read,
+                memory_bytes=settings.export_memory_bytes,
+                threads=settings.export_threads or os.cpu_count() or 1,
+                on_progress=on_progress,
+            )
+        except (Exception, asyncio.CancelledError):
+            await asyncio.shield(delete_blobs(resources.blobs, attempt.blob_keys))
+            raise
+    return Outcome(report=report, files=files, kept=_kept(read, report.replaced))
+
+
+async def _destination(resources: Resources, task: ClaimedTask) -> ObjectFolder | None:
+    """Open what has files of the export that the one of a task continues."""
+    if task.base_id is None or task.destination is None:
+        return None
+    return await open_destination(resources, task.tenant_id, task.destination)
+
+
+def _kept(read: TaskInput, replaced: Sequence[int]) -> list[BaseFile]:
+    return [each for number, each in enumerate(read.base) if number not in set(replaced)]
