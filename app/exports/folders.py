@@ -27,7 +27,7 @@ _LOCK: Final = ".lock"
 @asynccontextmanager
 async def open_worker_folder(settings: Settings, worker_id: UUID) -> AsyncIterator[Path]:
     """Have a folder of this worker's own for the length of the block. Raises OSError."""
-    folder = Path(settings.export_folder or Path(settings.data) / "exports") / str(worker_id)
+    folder = _folder_of(settings) / str(worker_id)
     lock = await asyncio.to_thread(_open, folder)
     try:
         yield folder
@@ -44,6 +44,11 @@ async def open_attempt_folder(worker_folder: Path) -> AsyncIterator[Path]:
     finally:
         # Shielded: a cancelled attempt leaves nothing either.
         await asyncio.shield(asyncio.to_thread(_remove, folder))
+
+
+def _folder_of(settings: Settings) -> Path:
+    # Absolute: DuckDB's process has another working directory.
+    return Path(settings.export_folder or Path(settings.data) / "exports").absolute()
 
 
 def _open(folder: Path) -> int:
