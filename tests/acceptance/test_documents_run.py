@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,7 @@ from tests.conventions.documents import (
     findings,
     pattern_of_failures,
 )
+from tests.support.crivo_command import write_command
 from tests.support.launcher_process import free_port
 from tests.support.servers import ROOT
 from tests.support.system import System
@@ -67,7 +67,7 @@ class Reader:
         home = folder / "home"
         home.mkdir()
         (home / ".curlrc").write_text(_CURL)
-        _write_command(home / "bin" / "crivo")
+        write_command(home / "bin" / "crivo")
         self._environ = {
             **system.environ,
             "PATH": f"{home}/bin:{os.environ['PATH']}",
@@ -97,15 +97,6 @@ class Reader:
         if not may_fail:
             assert done.returncode == 0, (text, done.stdout[-2_000:], done.stderr)
         return done.stdout.replace("\r\n", "\n")
-
-
-def _write_command(path: Path) -> None:
-    """Write the command `crivo`, as an installation of client/ would."""
-    path.parent.mkdir()
-    source = shlex.quote(str(ROOT / "client" / "src"))
-    run = f"PYTHONPATH={source} exec {shlex.quote(sys.executable)} -m crivo"
-    path.write_text(f'#!/bin/sh\n{run} "$@"\n')
-    path.chmod(0o755)
 
 
 @pytest.fixture

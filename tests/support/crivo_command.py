@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,6 +20,15 @@ from tests.support.servers import ROOT
 _SECONDS: Final = 60
 # Long enough for tables, and not the default.
 _COLUMNS: Final = "160"
+
+
+def write_command(path: Path) -> None:
+    """Write the command `crivo`, as an installation of client/ would."""
+    path.parent.mkdir()
+    source = shlex.quote(str(ROOT / "client" / "src"))
+    run = f"PYTHONPATH={source} exec {shlex.quote(sys.executable)} -m crivo"
+    path.write_text(f'#!/bin/sh\n{run} "$@"\n')
+    path.chmod(0o755)
 
 
 class Done(Struct, frozen=True):

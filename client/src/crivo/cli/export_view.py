@@ -56,9 +56,9 @@ def print_export(export: Export, service: Service) -> None:
         ),
     )
     say(
-        f"{export.input}: {export.rows_in:,} rows in, {export.duplicates:,} duplicates dropped, "
-        f"{export.rows_out or 0:,} rows out, {export.files or 0:,} files, "
-        f"{export.bytes or 0:,} bytes"
+        f"export {export.id} of {export.input}: {export.rows_in:,} rows in, "
+        f"{export.duplicates:,} duplicates dropped, {export.rows_out or 0:,} rows out, "
+        f"{export.files or 0:,} files, {export.bytes or 0:,} bytes"
     )
     if export.partitions is None:
         say(f"crivo: `crivo exports files {export.id}` lists the partitions, which are very many")
