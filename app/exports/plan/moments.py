@@ -7,6 +7,7 @@ in UTC. A second 60 is refused: when one was inserted is no matter of arithmetic
 
 import re
 from datetime import date
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 MIN_US: Final = -62_135_596_800_000_000
@@ -29,6 +30,8 @@ class Moment(NamedTuple):
     rest: str
 
 
+# Several levels of the folders, and the order, are of one moment.
+@lru_cache(maxsize=8)
 def parse_moment(text: str) -> Moment:
     """Parse a text. Raises ValueError, with a reason."""
     match = _TEXT.fullmatch(text)
