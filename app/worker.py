@@ -32,6 +32,7 @@ from app.exports.engines.runner import run_exports_on
 from app.exports.plan.process import run_task
 from app.exports.retention import EXPORT_OWNER as EXPORTS
 from app.exports.runner import run_exports
+from app.exports.scripted import run_scripts
 from app.idempotency.retention import run_expiry as run_key_expiry
 from app.lifecycle import exit_cleanly_on_signals, open_watchdog
 from app.metrics import configure_metrics
@@ -145,6 +146,7 @@ async def work(settings: Settings) -> None:
                 background(run_export_advance(resources)),
                 background(run_exports(resources, worker_id, run_task)),
                 background(run_exports_on(resources, worker_id, engine)),
+                background(run_scripts(resources)),
                 background(run_redrives(resources, worker_id)),
                 background(run_redrive_expiry(resources)),
                 background(run_pipes(resources, worker_id)),

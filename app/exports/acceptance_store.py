@@ -34,6 +34,9 @@ class NewExport(Struct, frozen=True, kw_only=True):
     plan: bytes
     plan_sha256: bytes
     destination: str | None
+    script_id: UUID | None = None
+    script_version: int | None = None
+    run_id: UUID | None = None
     labels: dict[str, str]
     callback_url: str | None
     request_id: str | None
@@ -156,14 +159,15 @@ async def find_removal(
 INSERT_EXPORT = """
 INSERT INTO exports
        (id, tenant_id, dataset_id, dataset, snapshot, since, base_id, request, plan, plan_sha256,
-        destination, labels, callback_url, request_id, traceparent, input_sha256, stage, tasks,
-        raw_bytes, created_at)
+        destination, script_id, script_version, run_id, labels, callback_url, request_id,
+        traceparent, input_sha256, stage, tasks, raw_bytes, created_at)
 SELECT $1::uuid AS id, $2::uuid AS tenant_id, $3::uuid AS dataset_id, $4::text AS dataset,
        $5::integer AS snapshot, $6::integer AS since, $7::uuid AS base_id, $8::bytea AS request,
-       $9::bytea AS plan, $10::bytea AS plan_sha256, $11::text AS destination, $12::jsonb AS labels,
-       $13::text AS callback_url, $14::text AS request_id, $15::text AS traceparent,
-       $16::bytea AS input_sha256, $17::text AS stage, $18::integer AS tasks,
-       $19::bigint AS raw_bytes, clock_timestamp() AS created_at
+       $9::bytea AS plan, $10::bytea AS plan_sha256, $11::text AS destination,
+       $12::uuid AS script_id, $13::integer AS script_version, $14::uuid AS run_id,
+       $15::jsonb AS labels, $16::text AS callback_url, $17::text AS request_id,
+       $18::text AS traceparent, $19::bytea AS input_sha256, $20::text AS stage,
+       $21::integer AS tasks, $22::bigint AS raw_bytes, clock_timestamp() AS created_at
 RETURNING created_at
 """
 
@@ -182,15 +186,22 @@ async def insert_export(
         INSERT_EXPORT, tenant_id=tenant, tasks=len(tasks), **msgspec.structs.asdict(new)
     )
     accepted_at: datetime = await conn.fetchval(INSERT_EXPORT, *values)
+    await insert_tasks(conn, tenant, new.id, new.stage, tasks)
+    return accepted_at
+
+
+async def insert_tasks(
+    conn: Connection, tenant: UUID, export_id: UUID, stage: ExportStage, tasks: Sequence[NewTask]
+) -> None:
+    """Store the tasks of a stage, which workers claim after the commit."""
     await conn.execute(
         INSERT_TASKS,
         tenant,
-        new.id,
-        new.stage,
+        export_id,
+        stage,
         [task.input for task in tasks],
         [task.raw_bytes for task in tasks],
     )
-    return accepted_at
 
 
 COUNT_ACTIVE_EXPORTS = """

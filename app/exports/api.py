@@ -51,7 +51,8 @@ async def create_export(
 
     Of the records with one key the last version is kept, in folders by time and values, as Hive
     has them. Columns have the types of the dataset's schema, those asked for, or inferred ones.
-    The snapshot is the one that the reference names now. The response comes as soon as the export
+    The snapshot is the one that the reference names now. A `script` maps the records first, which
+    also takes the scope `datasets:write`. The response comes as soon as the export
     is committed; poll it, or follow its events. With `Prefer: wait=30` it comes when the export
     has finished, and holds it, or after that many seconds.
     """

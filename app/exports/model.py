@@ -98,7 +98,7 @@ class CreateExport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     are all members, if omitted. `to` is a destination that the operator allows; null: the files
     stay here, and are downloaded. `since` is a snapshot that an earlier export with the same
     choices has exported: only partitions that newer records change are written. `script` maps each
-    record first.
+    record first, and what it returns is exported.
     """
 
     dataset: Reference
@@ -219,8 +219,9 @@ class Export(Struct, frozen=True, kw_only=True):
 
     `request` is what was asked for. `files`, `bytes` and `rows_out` are those of the export as
     published, files kept of the export that it continues included. `rows_failed` are bad rows.
-    `files_url` lists the files. Only a single export, not one of a list or an event, has
-    `callback_url`, and at its end `partitions`, if they are no more than 1,000, and the `receipt`.
+    `files_url` lists the files, and `run` is that of the script. Only a single export, not one of
+    a list or an event, has `callback_url`, and at its end `partitions`, if they are no more than
+    1,000, and the `receipt`.
     """
 
     id: UUID
@@ -242,6 +243,7 @@ class Export(Struct, frozen=True, kw_only=True):
     errors_url: str
     files_url: str
     columns: Sequence[ExportColumnInfo] | UnsetType = UNSET
+    run: UUID | UnsetType = UNSET
     partitions: (
         Annotated[Sequence[ExportPartition], Meta(max_length=MAX_LISTED_PARTITIONS)] | UnsetType
     ) = UNSET

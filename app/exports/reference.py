@@ -5,13 +5,20 @@ from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.auth.errors import InvalidToken
+from app.auth.errors import InvalidToken, MissingScope
 from app.auth.event_tokens import EventsToken
+from app.auth.model import Scope
 from app.datasets.reference import NO_DATASET, NO_SNAPSHOT
 from app.errors import invalid, located
 from app.executions.events_reference import EventsQuery, events_of
 from app.executions.payload_reference import NO_RANGE, payload_responses
-from app.executions.reference import NO_BLOBS, NO_DATABASE, WAIT_REFUSALS
+from app.executions.reference import (
+    NO_BLOBS,
+    NO_DATABASE,
+    NO_SCRIPT,
+    NO_VERSION,
+    WAIT_REFUSALS,
+)
 from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.exports.model import (
     BadRowError,
@@ -41,6 +48,7 @@ from app.http.undeclared import not_evaluated
 from app.outages import DatabaseFull
 from app.pagination import Page, PageQuery
 from app.quotas.errors import QuotaExceeded
+from app.scripts.problems import ScriptArchived
 
 include_schema(ExportError)
 include_schema(BadRowError)
@@ -158,6 +166,10 @@ CREATE_EXPORT: Final = documented(
     problems=(
         located("/dataset", NO_DATASET),
         located("/dataset", NO_SNAPSHOT),
+        located("/script", NO_SCRIPT),
+        located("/script", NO_VERSION),
+        located("/script", ScriptArchived("the script 'cards' is archived")),
+        MissingScope(Scope.WRITE_DATASETS),
         located("/since", CannotContinue("no export of events@3 with the same choices")),
         quota_problem(QuotaExceeded("active-exports", limit=20, used=20)),
         # Of a repetition, if the export has been deleted since.

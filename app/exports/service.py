@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Final
 from uuid import UUID
 
@@ -33,10 +33,13 @@ from app.exports.problems import (
     export_not_finished,
     export_not_found,
 )
+from app.exports.script_store import find_unfinished_run
 from app.exports.table_store import Folder, Table
 from app.pagination import Page, Paginator, invalid_cursor
 from app.payloads.model import StoredPayload
 from app.resources import Resources
+from app.runs import service as runs
+from app.runs.problems import RunFinished, RunNotFound
 from app.schemas.ddl import BadOption, NoType
 from app.wording import printable
 
@@ -102,6 +105,7 @@ async def cancel(resources: Resources, caller: Caller, export_id: UUID) -> Expor
                 await reauthorize_before_commit(caller)
         if ended is not None:
             await ending.after_commit(resources, ended)
+            await _cancel_run(resources, caller, export_id)
             log.info("export.cancelled", id=str(export_id))
     export = await show(resources, caller.tenant, export_id)
     if export.status is not ExportStatus.CANCELLED:
@@ -109,6 +113,16 @@ async def cancel(resources: Resources, caller: Caller, export_id: UUID) -> Expor
             f"the export has {export.status}; GET /exports/{export_id} shows its outcome"
         )
     return export
+
+
+async def _cancel_run(resources: Resources, caller: Caller, export_id: UUID) -> None:
+    """Cancel the run of an export's script; what it makes is of no use any more."""
+    async with resources.pool.acquire() as conn:
+        run_id = await find_unfinished_run(conn, caller.tenant, export_id)
+    if run_id is not None:
+        # It may end meanwhile, or expire.
+        with suppress(RunFinished, RunNotFound):
+            await runs.cancel(resources, caller, run_id)
 
 
 async def list_files(

@@ -33,7 +33,7 @@ from app.sql_parameters import in_order
 _EXPORTS = """
 SELECT e.id, e.status, e.dataset, e.snapshot, e.since, e.request, e.plan, e.labels, e.stage,
        e.tasks, e.tasks_done, e.raw_bytes, e.rows_in, e.duplicates, e.rows_failed, e.rows_out,
-       e.files, e.bytes, e.columns, e.error, e.engine, e.cpu_ms, e.peak_memory_bytes,
+       e.files, e.bytes, e.columns, e.error, e.engine, e.run_id, e.cpu_ms, e.peak_memory_bytes,
        e.created_at, e.started_at, e.finished_at,
        e.raw_bytes_done + coalesce(
            (SELECT sum(t.raw_bytes_done)
@@ -190,6 +190,7 @@ def _export(row: asyncpg.Record) -> Export:
         files_url=f"/exports/{export_id}/files",
         columns=UNSET if row["columns"] is None else _columns(row),
         error=UNSET if row["error"] is None else Raw(row["error"]),
+        run=row["run_id"] or UNSET,
         callback_url=row["callback_url"] or UNSET,
     )
 

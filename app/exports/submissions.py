@@ -19,9 +19,9 @@ from app.db import Connection
 from app.errors import InvalidRequest, Problem, invalid, located
 from app.executions.acceptance import require_room
 from app.executions.callback_urls import callback_url_in_json, require_room_for_callback
+from app.exports import scripted
 from app.exports.acceptance_store import (
     NewExport,
-    NewTask,
     find_removal,
     has_engine,
     insert_export,
@@ -31,18 +31,17 @@ from app.exports.acceptance_store import (
     select_schema,
 )
 from app.exports.destinations import require_allowed
-from app.exports.model import CreateExport, ExportStage, ExportStatus, QueuedExport
-from app.exports.parts import ReadParts, buckets_of, shares, whole
+from app.exports.first_tasks import first_tasks
+from app.exports.model import CreateExport, ExportStatus, QueuedExport
 from app.exports.plan.model import Plan
 from app.exports.plans import fields_of, hash_of, plan_of
 from app.exports.problems import CannotContinue
-from app.exports.task_inputs import MapInput, WholeInput
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import remember, require_new
-from app.limits import EXPORT_TASK_BYTES, MAX_WHOLE_EXPORT_BYTES
 from app.metrics import count_export
 from app.quotas.model import effective_caps
 from app.resources import Resources
+from app.runs import submissions as runs
 from app.runs.acceptance_store import select_input
 from app.schemas.ddl.types import Field
 from app.tenants.store import select_tenant
@@ -66,10 +65,11 @@ async def create(
     """Accept an export of a snapshot.
 
     Raises InvalidRequest, DatasetNotFound, SnapshotNotFound, CannotContinue, QuotaExceeded,
-    Repeated, IdempotencyKeyReused, RequestInProgress.
+    ScriptNotFound, VersionNotFound, ScriptArchived, MissingScope, Repeated, IdempotencyKeyReused,
+    RequestInProgress.
     """
     if wanted.script is not None:
-        raise invalid("/script", "is not possible yet; run it first, and export its output")
+        scripted.require_possible(caller, wanted)
     callback_url = callback_url_in_json(resources.settings, wanted.callback_url)
     if callback_url is not None:
         await require_room_for_callback(resources, caller.tenant, key)
@@ -79,14 +79,18 @@ async def create(
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         async with resources.pool.acquire() as conn, conn.transaction():
             await require_new(conn, caller.tenant, once)
-            export_id = await _insert(conn, caller, wanted, planned, traceparent)
+            new = await _insert(resources, conn, caller, wanted, planned, traceparent)
             limit = resources.settings.max_active_exports
             await require_room_for_export(conn, caller.tenant, limit=limit)
             hours = resources.settings.idempotency_hours
-            await remember(conn, caller.tenant, once, str(export_id), hours=hours)
+            await remember(conn, caller.tenant, once, str(new.id), hours=hours)
             await reauthorize_before_commit(caller)
+            if wanted.script is not None:
+                scripted.require_possible(caller, wanted)
     count_export("accepted")
-    return QueuedExport(id=export_id, status=ExportStatus.QUEUED, url=f"/exports/{export_id}")
+    if new.run_id is not None:
+        await runs.accepted(resources, new.run_id)
+    return QueuedExport(id=new.id, status=ExportStatus.QUEUED, url=f"/exports/{new.id}")
 
 
 async def _plan(
@@ -113,7 +117,10 @@ async def _plan(
             tenant = await select_tenant(conn, caller.tenant)
             assert tenant is not None  # noqa: S101 - the caller's own
             destination = require_allowed(resources.settings, tenant.name, wanted.to)
-    fields = await _fields(resources, caller.tenant, snapshot.dataset_id)
+    fields: Sequence[Field] = ()
+    if wanted.script is None:
+        # What a script makes of the records need not satisfy their schema.
+        fields = await _fields(resources, caller.tenant, snapshot.dataset_id)
     return _Planned(
         snapshot=snapshot,
         plan=plan_of(wanted, fields),
@@ -133,12 +140,13 @@ async def _fields(resources: Resources, tenant: UUID, dataset_id: UUID) -> Seque
 
 
 async def _insert(
+    resources: Resources,
     conn: Connection,
     caller: Caller,
     wanted: CreateExport,
     planned: _Planned,
     traceparent: str | None,
-) -> UUID:
+) -> NewExport:
     tenant, found = caller.tenant, planned.snapshot
     assert found.number is not None  # noqa: S101 - it is resolved
     with _about("/dataset"):
@@ -158,10 +166,9 @@ async def _insert(
         found.number,
         since=None if base_id is None else wanted.since,
     )
-    raw_bytes = sum(each.raw_bytes for each in parts)
-    # An engine has several workers, which one task would not use.
-    largest = EXPORT_TASK_BYTES if await has_engine(conn) else MAX_WHOLE_EXPORT_BYTES
-    is_whole = base_id is not None or raw_bytes <= largest
+    stage, tasks = first_tasks(
+        parts, is_whole=base_id is not None, for_engine=await has_engine(conn)
+    )
     new = NewExport(
         id=uuid.uuid7(),
         dataset_id=found.dataset_id,
@@ -178,12 +185,14 @@ async def _insert(
         request_id=caller.request_id,
         traceparent=traceparent,
         input_sha256=totals.sha256,
-        stage=ExportStage.WHOLE if is_whole else ExportStage.MAP,
-        raw_bytes=raw_bytes,
+        stage=stage,
+        raw_bytes=sum(each.raw_bytes for each in parts),
     )
-    tasks = [_whole(parts)] if is_whole else _maps(parts, buckets_of(raw_bytes))
+    if wanted.script is not None:
+        new = await scripted.prepare(resources, conn, caller, wanted, new)
+        tasks = []
     await insert_export(conn, tenant, new, tasks)
-    return new.id
+    return new
 
 
 async def _base(
@@ -222,24 +231,12 @@ async def _base(
 def _shown(wanted: CreateExport) -> bytes:
     members = msgspec.structs.asdict(wanted)
     return msgspec.json.encode(
-        {name: value for name, value in members.items() if name not in _SHOWN_ELSEWHERE}
+        {
+            name: value
+            for name, value in members.items()
+            if value is not None and name not in _SHOWN_ELSEWHERE
+        }
     )
-
-
-def _whole(parts: Sequence[ReadParts]) -> NewTask:
-    share = whole(parts)
-    read = msgspec.json.encode(WholeInput(ranges=share.ranges))
-    return NewTask(input=read, raw_bytes=share.raw_bytes)
-
-
-def _maps(parts: Sequence[ReadParts], buckets: int) -> list[NewTask]:
-    return [
-        NewTask(
-            input=msgspec.json.encode(MapInput(ranges=share.ranges, buckets=buckets)),
-            raw_bytes=share.raw_bytes,
-        )
-        for share in shares(parts)
-    ]
 
 
 @contextmanager

@@ -74,24 +74,50 @@ async def create(
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         async with resources.pool.acquire() as conn, conn.transaction():
             await require_new(conn, caller.tenant, once)
-            read = await _resolve_input(conn, caller.tenant, wanted)
-            output = await _resolve_output(resources, conn, caller, wanted, read.format)
-            new = _new_run(
+            run_id = await resolve_and_insert(
+                resources,
+                conn,
+                caller,
                 wanted,
-                read,
-                output,
                 params=params,
                 callback_url=callback_url,
-                request_id=caller.request_id,
                 traceparent=traceparent,
-            )
-            await insert(
-                resources, conn, caller, new, totals=read.totals, limits=wanted.limits, key=once
+                key=once,
             )
             await reauthorize_before_commit(caller)
             if wanted.output is not None:
                 require_write_datasets(caller)
-    return await accepted(resources, new.id)
+    return await accepted(resources, run_id)
+
+
+async def resolve_and_insert(
+    resources: Resources,
+    conn: Connection,
+    caller: Caller,
+    wanted: CreateRun,
+    *,
+    params: bytes | None = None,
+    callback_url: str | None = None,
+    traceparent: str | None,
+    key: IdempotencyKey | None = None,
+) -> UUID:
+    """Store a run in the running transaction, after whose commit `accepted` is called.
+
+    Raises what `create` raises of what the run names.
+    """
+    read = await _resolve_input(conn, caller.tenant, wanted)
+    output = await _resolve_output(resources, conn, caller, wanted, read.format)
+    new = _new_run(
+        wanted,
+        read,
+        output,
+        params=params,
+        callback_url=callback_url,
+        request_id=caller.request_id,
+        traceparent=traceparent,
+    )
+    await insert(resources, conn, caller, new, totals=read.totals, limits=wanted.limits, key=key)
+    return new.id
 
 
 async def require_room_in_queue(

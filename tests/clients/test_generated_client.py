@@ -19,11 +19,16 @@ from tests.support.system import CARDS, ROOT
 from tests.support.system_with_keys import SystemWithKeys
 
 PACKAGE: Final = "crivo_client"
-# Its default hooks run a formatter. It reads text, as NDJSON and SQL are, only where it is told so.
+# Its default hooks run a formatter. It reads text, as NDJSON and SQL are, and bytes, as Parquet is,
+# only where it is told so.
 TEXTS: Final = ("application/x-ndjson", "application/sql")
+BYTES: Final = ("application/vnd.apache.parquet",)
 CONFIG: Final = {
     "post_hooks": [],
-    "content_type_overrides": dict.fromkeys(TEXTS, "text/plain"),
+    "content_type_overrides": {
+        **dict.fromkeys(TEXTS, "text/plain"),
+        **dict.fromkeys(BYTES, "application/octet-stream"),
+    },
 }
 # It does not support raw bodies; the same operations take JSON.
 RAW_BODIES: Final = {"text/javascript", "application/x-ndjson"}
@@ -230,6 +235,13 @@ def test_a_generated_client_runs_a_script_over_a_dataset(client: Generated) -> N
     assert client.call("runs.show_run", str(again.id), wait=30.0).replay.identical
     [part] = client.call("executions.list_executions", run=str(run.id)).items
     assert (part.run.id, part.run.task) == (run.id, "fold")
+    wanted = models.CreateExport(
+        dataset=name, deduplicate=models.Deduplicate(key="/n"), partition_by=["/kind"]
+    )
+    queued = client.call("exports.create_export", body=wanted)
+    export = client.call("exports.show_export", str(queued.id))
+    assert export.request.partition_by == ["/kind"]
+    assert client.call("exports.list_export_errors", str(queued.id)).items == []
 
 
 def test_its_errors_are_problems(client: Generated) -> None:

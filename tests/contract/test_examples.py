@@ -15,6 +15,7 @@ import jsonschema_rs
 import msgspec
 import pytest
 
+from app.exports.reference import PARQUET
 from app.http.openapi_parameters import (
     Example,
     load_examples,
@@ -40,6 +41,7 @@ RECORDED: Final = [
         "audit",
         "datasets",
         "runs",
+        "exports",
         "pipes",
         "dead_letters",
         "redrives",
@@ -120,6 +122,12 @@ def _prepare(system: System, name: str, example: Example, ids: dict[str, str]) -
             body = {"script": "passed", "dataset": "scores", "params": {"pass": 200}}
             location = system.client.post("/runs", json=body).headers["Location"]
             ids[example.parameters["run"]] = location.rpartition("/")[2]
+        case "cancelExport", 200:
+            stop(system.workers.pop())
+            location = system.client.post("/exports", json={"dataset": "scores"}).headers[
+                "Location"
+            ]
+            ids[example.parameters["export"]] = location.rpartition("/")[2]
         case "createRedrive", 200:
             assert system.client.put("/scripts/passed", json={"source": MENDED}).is_success
         case "cancelRedrive", 200:
@@ -238,6 +246,9 @@ def _body_of(answer: httpx.Response) -> Json:
     if not answer.content:
         return msgspec.UNSET
     media_type = answer.headers["Content-Type"].partition(";")[0]
+    if media_type == PARQUET:
+        # The rest is no text.
+        return answer.content[: len("PAR1")].decode()
     is_json = media_type.endswith(("/json", "+json"))
     return answer.json() if is_json else answer.text
 
@@ -263,6 +274,9 @@ def _learn_id(expected: Json, answer: httpx.Response, ids: dict[str, str]) -> No
     """Map recorded ids to ids of this system."""
     if answer.is_success and isinstance(expected, dict) and "id" in expected:
         ids[expected["id"]] = answer.json()["id"]
+        if answer.headers.get("Location", "").startswith("/exports/"):
+            # The names of its files begin with the end of its id.
+            ids[f"{expected['id'][-12:]}-"] = f"{answer.json()['id'][-12:]}-"
 
 
 def _with_ids(example: Example, ids: dict[str, str]) -> Example:

@@ -31,6 +31,8 @@ _ACROSS_TENANTS: Final = {
     "app.executions.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.batches.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.runs.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
+    "app.exports.script_store.SELECT_DUE": "a worker goes on with exports of any tenant",
+    "app.exports.script_store.SELECT_OUTPUTS": "a worker deletes outputs of any tenant",
     "app.exports.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.batches.store.SELECT_UNCANCELLED": "interrupted cancellations of all tenants",
     "app.batches.retention.DELETE_BATCHES": "batches expire by age, across tenants",

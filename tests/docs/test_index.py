@@ -30,6 +30,7 @@ def test_a_program_gets_an_index_of_existing_urls(keyed: SystemWithKeys, accept:
         "batches",
         "datasets",
         "runs",
+        "exports",
         "pipes",
         "dead_letters",
         "redrives",

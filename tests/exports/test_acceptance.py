@@ -1,10 +1,8 @@
 """`POST /exports` plans what is asked for by the schema, and refuses what cannot be."""
 
-import asyncio
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-import asyncpg
 import httpx
 import msgspec
 import pytest
@@ -15,6 +13,7 @@ from app.exports.plan.model import JSON_TEXT, ExportColumn, Grain, PartitionColu
 from app.exports.plans import hash_of, plan_of
 from app.exports.task_inputs import PartRange, WholeInput
 from app.schemas.ddl.types import Kind, Scalar, StructOf
+from tests.exports.exported_datasets import LINE, create, plan_in, put_dataset, put_file, row_of
 from tests.exports.stored_exports import StoredExport, StoredFile, store
 from tests.support.system import System
 
@@ -28,44 +27,6 @@ SCHEMA: Final = {
         "user": {"type": "object", "properties": {"id": {"type": "integer"}}},
     },
 }
-LINE: Final = b'{"event_id":"e","timestamp":"2021-01-01T00:00:00Z","event_type":"a"}\n'
-
-
-def put_dataset(system: System, **more: object) -> str:
-    """Publish two files of records; return the dataset's name."""
-    name = f"events-{uuid4()}"
-    assert system.client.put(f"/datasets/{name}", json=more).status_code == 201
-    for path in ("a.jsonl", "b/c.jsonl"):
-        put_file(system, name, path)
-    return name
-
-
-def put_file(system: System, dataset: str, path: str) -> None:
-    answer = system.client.put(f"/datasets/{dataset}/files/{path}", content=LINE)
-    assert answer.is_success, answer.text
-
-
-def create(system: System, dataset: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - any JSON
-    headers = more.pop("headers", None)
-    return system.client.post("/exports", json={"dataset": dataset, **more}, headers=headers)
-
-
-def row_of(system: System, location: str, sql: str) -> asyncpg.Record:
-    async def read() -> asyncpg.Record:
-        conn = await asyncpg.connect(system.environ["DATABASE_URL"])
-        try:
-            row = await conn.fetchrow(sql, UUID(location.rpartition("/")[2]))
-            assert row is not None
-            return row
-        finally:
-            await conn.close()
-
-    return asyncio.run(read())
-
-
-def plan_in(system: System, location: str) -> Plan:
-    plan = row_of(system, location, "SELECT plan FROM exports WHERE id = $1")["plan"]
-    return msgspec.json.decode(plan, type=Plan)
 
 
 def test_an_export_is_planned_from_the_request_and_the_schema(system: System) -> None:
@@ -162,7 +123,7 @@ def test_a_choice_of_columns_has_types_of_its_own_or_of_the_schema(system: Syste
         ({"columns": {"a\u0007": "/a"}}, "/columns/a\u0007"),
         ({"to": "s3://somewhere/else"}, "/to"),
         ({"since": 9}, "/since"),
-        ({"script": "normalise@2"}, "/script"),
+        ({"script": "normalise@2", "since": 1}, "/since"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused_with_its_place(

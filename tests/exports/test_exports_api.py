@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
@@ -26,9 +27,9 @@ UNKNOWN = StoredFile(
 LEFT = StoredFile(name="year=2021/month=01/type=a%3Ab/0190-3.parquet", published=False)
 
 
-def stored(system: System, **what: object) -> str:
+def stored(system: System, **what: Any) -> str:  # noqa: ANN401 - members of StoredExport
     """Store an export; return its address."""
-    export = StoredExport(id=uuid.uuid7(), **what)  # type: ignore[arg-type] - of the test
+    export = StoredExport(id=uuid.uuid7(), **what)
     store(system, export)
     return f"/exports/{export.id}"
 

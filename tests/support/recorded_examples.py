@@ -38,6 +38,12 @@ VOLATILE: Final = frozenset(
         "listRunErrors execution",
         "listRunCallbacks attempts",
         "resendRunCallback attempts",
+        "listExportCallbacks attempts",
+        "resendExportCallback attempts",
+        # Of paths that have the id of the export.
+        "createExport output_sha256",
+        "showExport output_sha256",
+        "showExportManifest output_sha256",
         "rows_per_second",
         "bytes_per_second",
         "remaining_seconds",

@@ -1,0 +1,88 @@
+"""A script takes the records of an export through a run first, whose output is exported."""
+
+from uuid import uuid4
+
+import pytest
+
+from app.auth.model import Scope
+from app.exports.task_inputs import WholeInput
+from tests.exports.exported_datasets import create, put_dataset, task_inputs
+from tests.support.requests_with_bodies import FOLD
+from tests.support.system import System, until
+from tests.support.system_with_keys import SystemWithKeys
+
+NORMALISE = "function map(record) { return { id: record.event_id, day: record.timestamp } }"
+
+
+@pytest.fixture(scope="module")
+def normalise(system: System) -> str:
+    name = f"normalise-{uuid4()}"
+    system.upload(name, NORMALISE)
+    return name
+
+
+def test_what_the_script_returns_is_read_and_deleted_at_the_end(
+    system: System, normalise: str
+) -> None:
+    name = put_dataset(system)
+
+    accepted = create(system, name, script=f"{normalise}@1")
+
+    assert accepted.status_code == 202, accepted.text
+    location = accepted.headers["Location"]
+    shown = system.client.get(location).json()
+    for _ in until("the run has ended"):
+        shown = system.client.get(location).json()
+        if shown["progress"]["stage"] != "script":
+            break
+    run = system.client.get(f"/runs/{shown['run']}").json()
+    assert (run["status"], run["input"]) == ("succeeded", {"dataset": name, "snapshot": 2})
+    made = run["published"]["dataset"]
+    [whole] = task_inputs(system, location, WholeInput)
+    assert sum(each.last_part for each in whole.ranges) >= 1
+    # It may have ended by itself.
+    assert system.client.post(f"{location}/cancel").status_code in (200, 409)
+    for _ in until("the output is deleted"):
+        if system.client.get(f"/datasets/{made}").status_code == 404:
+            break
+    assert system.client.get(f"/datasets/{name}").is_success
+
+
+def test_a_run_that_fails_fails_the_export(system: System) -> None:
+    throws = f"throws-{uuid4()}"
+    system.upload(throws, "function map(record) { throw new Error('no') }")
+
+    location = create(system, put_dataset(system), script=throws).headers["Location"]
+
+    shown = system.client.get(location, params={"wait": 60}).json()
+    assert (shown["status"], shown["error"]["kind"]) == ("failed", "script_failed")
+    assert shown["run"] in shown["error"]["message"]
+
+
+def test_cancelling_also_cancels_the_run(system: System) -> None:
+    slow = f"slow-{uuid4()}"
+    system.upload(slow, "function map(record) { for (;;); }")
+    location = create(system, put_dataset(system), script=slow).headers["Location"]
+
+    cancelled = system.client.post(f"{location}/cancel").json()
+
+    assert cancelled["status"] == "cancelled"
+    assert system.client.get(f"/runs/{cancelled['run']}").json()["status"] == "cancelled"
+
+
+def test_a_script_has_to_be_there_and_to_map(system: System) -> None:
+    fold = f"fold-{uuid4()}"
+    system.upload(fold, FOLD)
+    name = put_dataset(system)
+
+    for script, status in (("nowhere", 404), (fold, 422)):
+        refused = create(system, name, script=script)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (status, "/script")
+
+
+def test_a_script_also_takes_the_scope_of_datasets(keyed: SystemWithKeys) -> None:
+    own = keyed.key("default", [Scope.READ, Scope.WRITE_EXECUTIONS]).key
+
+    refused = keyed.post("/exports", own, json={"dataset": "nowhere", "script": "nowhere"})
+
+    assert refused.status_code == 403
