@@ -12,14 +12,14 @@ from app.limits import EXPORT_TASK_BYTES, MAX_WHOLE_EXPORT_BYTES
 
 
 def first_tasks(
-    parts: Sequence[ReadParts], *, is_whole: bool = False, has_engine: bool
+    parts: Sequence[ReadParts], *, for_engine: bool, is_whole: bool = False
 ) -> tuple[ExportStage, list[NewTask]]:
     """Return the first stage of an export and its tasks; `is_whole`: however much is read.
 
-    An engine has several workers, which one task would not use.
+    `for_engine`: several workers can share them, which one task would not use.
     """
     raw_bytes = sum(each.raw_bytes for each in parts)
-    largest = EXPORT_TASK_BYTES if has_engine else MAX_WHOLE_EXPORT_BYTES
+    largest = EXPORT_TASK_BYTES if for_engine else MAX_WHOLE_EXPORT_BYTES
     if not is_whole and raw_bytes > largest:
         return ExportStage.MAP, _maps(parts, buckets_of(raw_bytes))
     share = whole(parts)

@@ -130,7 +130,7 @@ async def _go_on(conn: Connection, export: ScriptedExport) -> ending.Ended | Non
     parts = await select_parts(
         conn, export.tenant_id, export.output_dataset_id, export.output_snapshot, since=None
     )
-    stage, tasks = first_tasks(parts, has_engine=await has_engine(conn))
+    stage, tasks = first_tasks(parts, for_engine=await has_engine(conn))
     raw_bytes = sum(each.raw_bytes for each in parts)
     await begin_reading(conn, export, stage=stage, tasks=len(tasks), raw_bytes=raw_bytes)
     await insert_tasks(conn, export.tenant_id, export.export_id, stage, tasks)

@@ -167,7 +167,7 @@ async def _insert(
         since=None if base_id is None else wanted.since,
     )
     stage, tasks = first_tasks(
-        parts, is_whole=base_id is not None, has_engine=await has_engine(conn)
+        parts, is_whole=base_id is not None, for_engine=await has_engine(conn)
     )
     new = NewExport(
         id=uuid.uuid7(),

@@ -17,9 +17,11 @@ from app.exports import task_store
 from app.exports.acceptance_store import has_engine
 from app.exports.advance import run_advance
 from app.exports.engines.runner import run_exports_on
+from app.exports.first_tasks import first_tasks
+from app.exports.parts import ReadParts
 from app.exports.plan.process import run_task
 from app.exports.task_store import Assignment
-from app.limits import MIB
+from app.limits import EXPORT_TASK_BYTES, MIB
 from app.runs.engines.dask import DaskEngine, open_dask_engine
 from app.runs.engines.messages import Proof
 from app.runs.engines.requirements import Requirements
@@ -163,3 +165,21 @@ async def test_an_engine_is_seen_while_a_worker_says_that_it_has_slots(
     await exports.pool.execute("UPDATE workers SET seen_at = seen_at - interval '1 minute'")
     async with exports.pool.acquire() as conn:
         assert not await has_engine(conn)
+
+
+def test_what_one_task_would_take_is_shared_by_the_workers_of_an_engine() -> None:
+    parts = [
+        ReadParts(
+            file_id=uuid.uuid7(),
+            path="a.jsonl",
+            first_part=1,
+            last_part=9,
+            first_line=0,
+            raw_bytes=EXPORT_TASK_BYTES,
+        )
+        for _ in range(2)
+    ]
+    assert first_tasks(parts, for_engine=False)[0] == "whole"
+    stage, tasks = first_tasks(parts, for_engine=True)
+    assert (stage, len(tasks)) == ("map", 2)
+    assert first_tasks(parts[:1], for_engine=True)[0] == "whole"
