@@ -44,6 +44,7 @@ _ACROSS_TENANTS: Final = {
     "app.exports.advance_store.TRY_LOCK_EXPORT": "a worker advances exports of any tenant",
     "app.exports.advance_store.SELECT_DUE_EXPORTS": "a worker advances exports of any tenant",
     "app.exports.task_store.CLAIM_TASK": "a worker runs tasks of any tenant",
+    "app.exports.task_store.TAKE_TASK": "ids and a fencing token of a worker's own claim",
     "app.exports.retention": "exports, their files and bad rows expire by age, across tenants",
     "app.runs.retention": "runs, and what they keep of records, expire by age, across tenants",
     "app.batches.staging_store.DELETE_ABANDONED": "uploads are abandoned by age, across tenants",
