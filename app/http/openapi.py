@@ -39,6 +39,7 @@ from app.http.openapi_parameters import (
 )
 from app.http.problems import MEDIA_TYPE, ProblemDocument, document
 from app.http.quota_problems import quota_problem
+from app.http.shared_responses import share_responses
 from app.http.undeclared import not_evaluated
 from app.idempotency.model import IdempotencyKeyReused, InvalidIdempotencyKey, RequestInProgress
 from app.losses import ResultWarning
@@ -213,7 +214,12 @@ class _Document(OpenAPI):
         _, parts = msgspec.json.schema_components([*_named, *_queries], ref_template=REFS)
         unnamed = {query.__name__ for query in _queries}
         schemas = {name: _cleaned(parts[name]) for name in sorted(parts) if name not in unnamed}
-        return {**written, "components": {"schemas": schemas, "securitySchemes": _SCHEMES}}
+        components = {
+            "schemas": schemas,
+            "responses": share_responses(written["paths"]),
+            "securitySchemes": _SCHEMES,
+        }
+        return {**written, "components": components}
 
 
 _SCHEMES: Final = {

@@ -22,6 +22,7 @@ from app.http.openapi_parameters import (
 )
 from app.tenants.model import DEFAULT_TENANT
 from tests.support.example_story import LETTERS, MENDED, PASSED, PAYMENT, STORY
+from tests.support.openapi_document import with_responses
 from tests.support.recorded_examples import METRICS, assert_equal
 from tests.support.servers import execute
 from tests.support.system import ROOT, System, stop
@@ -56,8 +57,7 @@ Json = Any
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Json]:
-    written: dict[str, Json] = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())
-    return written
+    return with_responses(json.loads((ROOT / "openapi" / "openapi.json").read_bytes()))
 
 
 def _operations(document: dict[str, Json]) -> Iterator[tuple[str, str, dict[str, Json]]]:

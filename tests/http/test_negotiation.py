@@ -8,6 +8,7 @@ import pytest
 
 from app.http import negotiation
 from app.http.negotiation import accepts, weight_of
+from tests.support.openapi_document import with_responses
 from tests.support.system import System
 
 # Values of path parameters: nothing exists, so no call has an effect.
@@ -43,7 +44,7 @@ def _operations(system: System) -> Iterator[tuple[str, str, str, dict[str, Any]]
 
     A HEAD comes with the operation of its GET.
     """
-    for path, methods in system.client.get("/openapi.json").json()["paths"].items():
+    for path, methods in with_responses(system.client.get("/openapi.json").json())["paths"].items():
         for method, operation in methods.items():
             described = methods["get"] if method == "head" else operation
             yield operation["operationId"], method.upper(), path.format(**FILLED), described

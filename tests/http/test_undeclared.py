@@ -5,10 +5,11 @@ from typing import Any, Final
 
 import pytest
 
+from tests.support.openapi_document import with_responses
 from tests.support.system import ROOT, System
 from tests.support.system_with_keys import SystemWithKeys
 
-PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
+PATHS: Final = with_responses(json.loads((ROOT / "openapi" / "openapi.json").read_bytes()))["paths"]
 OPERATIONS: Final = [
     pytest.param(method.upper(), path, operation, id=operation["operationId"])
     for path, methods in PATHS.items()
