@@ -111,9 +111,12 @@ class Paginator:
         if cursor is None:
             return ""
         try:
-            return self.position(cursor).decode("ascii")
+            name = self.position(cursor).decode()
         except UnicodeDecodeError:
             raise invalid_cursor(cursor) from None
+        if "\0" in name:
+            raise invalid_cursor(cursor)
+        return name
 
     def page_by_name(self, rows: Sequence[T], names: Sequence[str], *, limit: int) -> Page[T]:
         """Return a page of up to `limit + 1` rows; the extra row means that more follow."""

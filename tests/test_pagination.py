@@ -22,6 +22,13 @@ def test_without_a_cursor_the_first_page_comes() -> None:
     assert THINGS.below(None) == FIRST
 
 
+def test_a_name_in_a_cursor_is_a_text_of_the_database() -> None:
+    assert THINGS.after(THINGS.cursor("é".encode())) == "é"
+    for position in (b"a\0b", b"\xff"):
+        with pytest.raises(InvalidRequest):
+            THINGS.after(THINGS.cursor(position))
+
+
 @given(st.text(max_size=40))
 def test_an_invalid_cursor_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):

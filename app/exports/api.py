@@ -216,17 +216,18 @@ async def show_export_manifest(export: str, resources: Resources, tenant: UUID) 
     **needs(Scope.READ),
 )
 async def show_export_table(
-    export: str, request: AnyRequest, resources: Resources, tenant: UUID
+    export: str, request: AnyRequest, resources: Resources, caller: Caller
 ) -> Response[bytes]:
     """Show an export as a table.
 
     Returns SQL: for Athena and Hive `CREATE EXTERNAL TABLE` with all columns as written, and
-    `ALTER TABLE … ADD PARTITION` for each partition; for DuckDB a view over the files.
+    `ALTER TABLE … ADD PARTITION` for each partition; for DuckDB a view over the files. A comment
+    says how many partitions no statement can add safely, such as those with a quote.
     """
     query = read_query(request, reference.ExportTableQuery)
     sql = await service.describe_table(
         resources,
-        tenant,
+        caller,
         parse_export_id(export),
         dialect=query.dialect,
         name=query.name or None,

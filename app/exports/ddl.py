@@ -1,19 +1,16 @@
 """Write tables over the files of an export: their columns, folders and partitions."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
+from app.exports.plan.hive import DEFAULT_PARTITION
 from app.exports.plan.model import Grain
 from app.exports.pointers import pointer_to
 from app.exports.table_store import Folder, Table
 from app.exports.written import type_of_partition
 from app.schemas.ddl.duckdb import duckdb_table
-from app.schemas.ddl.hive import hive_table, literal, quoted
+from app.schemas.ddl.hive import hive_table, is_plain, place, quoted
 from app.schemas.ddl.options import Dialect, Options, read_options
-from app.schemas.ddl.types import Field
-
-# As Hive writes a partition without a value.
-_NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
+from app.schemas.ddl.types import Field, NoType
 
 
 def table_over(
@@ -27,9 +24,11 @@ def table_over(
     """Return the SQL of a table, and for Hive and Athena that of its partitions.
 
     Raises:
-        NoType: two columns are one to the dialect, or a name cannot be a column's.
+        NoType: there are no columns, two are one to the dialect, or a name cannot be a column's.
         BadOption: the table cannot have this name or location.
     """
+    if not table.columns:
+        raise NoType("", "it has no columns, as no row was written")
     levels = table.plan.partition_by
     options = read_options(
         dialect=dialect,
@@ -44,24 +43,43 @@ def table_over(
         return duckdb_table(fields, options)
     statements = [hive_table(fields, options)]
     if levels:
-        statements += _partitions(table, folders, options)
-    return "\n".join(statements)
+        # One for no value and for the text that stands for it, which share a folder.
+        statements += dict.fromkeys(_partitions(table, folders, options))
+    return _missing(folders, options) + "\n".join(statements)
 
 
 def _partitions(table: Table, folders: Sequence[Folder], options: Options) -> Iterator[str]:
     name = ".".join(map(quoted, options.name))
     levels = table.plan.partition_by
     for folder in folders:
+        if not _can_be_added(folder):
+            continue
         values = ", ".join(
             f"{quoted(level.name.lower())} = {_value(level.grain, value)}"
             for level, value in zip(levels, folder.values, strict=True)
         )
-        place = literal(f"{options.location}{folder.path}/")
-        yield f"ALTER TABLE {name} ADD IF NOT EXISTS PARTITION ({values}) LOCATION {place};\n"
+        url = place(f"{options.location}{folder.path}/", options.dialect)
+        yield f"ALTER TABLE {name} ADD IF NOT EXISTS PARTITION ({values}) LOCATION {url};\n"
+
+
+def _can_be_added(folder: Folder) -> bool:
+    # Hive reads no escapes in the values of a partition: `getPartSpec` only takes the quotes off.
+    return all(is_plain(value) for value in folder.values if value is not None)
+
+
+def _missing(folders: Sequence[Folder], options: Options) -> str:
+    count = sum(not _can_be_added(folder) for folder in folders)
+    if not count:
+        return ""
+    name = ".".join(map(quoted, options.name))
+    return (
+        f"-- Partitions left out, as no statement can name their values safely: {count}\n"
+        f"-- MSCK REPAIR TABLE {name} finds them by their folders\n"
+    )
 
 
 def _value(grain: Grain, value: str | None) -> str:
-    if value is None:
-        return literal(_NO_VALUE)
+    if not value:
+        return f"'{DEFAULT_PARTITION}'"
     # The folder of January is `month=01`; the column has the number 1.
-    return literal(value) if grain is Grain.VALUE else str(int(value))
+    return f"'{value}'" if grain is Grain.VALUE else str(int(value))

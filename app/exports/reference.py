@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.auth.errors import InvalidToken, MissingScope
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
+from app.check_turns import CheckBusy, TooManyChecks
 from app.datasets.reference import NO_DATASET, NO_SNAPSHOT
 from app.errors import invalid, located
 from app.executions.events_reference import EventsQuery, events_of
@@ -142,7 +143,9 @@ class BadRowsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=T
 class ExportTableQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of a table over an export."""
 
-    dialect: Annotated[Literal["athena", "hive", "duckdb"], Meta(description="whose SQL")]
+    dialect: Annotated[Literal["athena", "hive", "duckdb"], Meta(description="whose SQL")] = (
+        "athena"
+    )
     name: (
         Annotated[
             str, Meta(description="`table` or `database.table`; the dataset's name if omitted")
@@ -270,6 +273,8 @@ SHOW_EXPORT_TABLE: Final = documented(
         _NOT_FINISHED,
         _NO_OUTPUT,
         NoExportTable("/event-id: a column's name is made of letters, digits and underscores"),
+        CheckBusy("128 requests wait for it already"),
+        TooManyChecks("16 requests of this tenant wait for it already"),
         NO_DATABASE,
     ),
     parameters=PARAMETERS,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from app.audit.model import Action
 from app.audit.store import log_action
 from app.auth.callers import Caller, reauthorize_before_commit
+from app.check_turns import check_turn
 from app.datasets import service as datasets
 from app.datasets.refs import DatasetRef, parse_ref
 from app.db import Connection
@@ -35,12 +37,13 @@ from app.exports.problems import (
 )
 from app.exports.script_store import find_unfinished_run
 from app.exports.table_store import Folder, Table
-from app.pagination import Page, Paginator, invalid_cursor
+from app.pagination import Page, Paginator
 from app.payloads.model import StoredPayload
 from app.resources import Resources
 from app.runs import service as runs
 from app.runs.problems import RunFinished, RunNotFound
 from app.schemas.ddl import BadOption, NoType
+from app.schemas.threads import in_describing_thread
 from app.wording import printable
 
 log = structlog.get_logger(__name__)
@@ -130,12 +133,7 @@ async def list_files(
 ) -> Page[ExportFile]:
     """Return a page of the published files, by path. Raises ExportNotFound, InvalidRequest."""
     paginator = Paginator("export-files", export_id)
-    after = ""
-    if cursor is not None:
-        try:
-            after = paginator.position(cursor).decode()
-        except UnicodeDecodeError:
-            raise invalid_cursor(cursor) from None
+    after = paginator.after(cursor)
     async with resources.pool.acquire() as conn:
         files = await file_store.select_file_page(
             conn, tenant, export_id, after=after, limit=limit + 1
@@ -153,7 +151,9 @@ async def find_file(
 ) -> StoredPayload:
     """Find a published file that is kept here. Raises ExportNotFound, ExportFileNotFound."""
     async with resources.pool.acquire() as conn:
-        found = await file_store.select_file(conn, tenant, export_id, path)
+        # No text in PostgreSQL has a NUL.
+        is_text = "\0" not in path
+        found = await file_store.select_file(conn, tenant, export_id, path) if is_text else None
         if found is None and await store.select_status(conn, tenant, export_id) is None:
             raise export_not_found(export_id)
     if found is None:
@@ -178,7 +178,7 @@ async def show_manifest(resources: Resources, tenant: UUID, export_id: UUID) -> 
 
 async def describe_table(
     resources: Resources,
-    tenant: UUID,
+    caller: Caller,
     export_id: UUID,
     *,
     dialect: str,
@@ -187,15 +187,18 @@ async def describe_table(
 ) -> str:
     """Return the SQL of a table over the files of an export.
 
-    Raises ExportNotFound, ExportNotFinished, NoExportOutput, InvalidRequest, NoExportTable.
+    Raises ExportNotFound, ExportNotFinished, NoExportOutput, InvalidRequest, NoExportTable,
+    CheckBusy, TooManyChecks.
     """
     async with resources.pool.acquire() as conn, _one_state(conn):
-        table = await table_store.select_table(conn, tenant, export_id)
-        folders = await table_store.select_folders(conn, tenant, export_id)
+        table = await table_store.select_table(conn, caller.tenant, export_id)
+        folders = await table_store.select_folders(conn, caller.tenant, export_id)
     if table is None:
         raise export_not_found(export_id)
     _require_output(export_id, table.status)
-    return _table(table, folders, dialect=dialect, name=name, location=location)
+    make = partial(_table, table, folders, dialect=dialect, name=name, location=location)
+    async with check_turn(resources, caller):
+        return await in_describing_thread(make)
 
 
 def _table(
@@ -224,7 +227,7 @@ def _table(
     except NoType as problem:
         pointer, message = printable(problem.pointer), printable(problem.message)
         errors = [{"pointer": pointer, "message": message}]
-        raise NoExportTable(f"{pointer}: {message}", errors=errors) from None
+        raise NoExportTable(f"{pointer or 'the export'}: {message}", errors=errors) from None
 
 
 def _require_output(export_id: UUID, status: ExportStatus) -> None:

@@ -38,6 +38,7 @@ from app.exports.plans import fields_of, hash_of, plan_of
 from app.exports.problems import CannotContinue
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import remember, require_new
+from app.limits import MIN_COUNTED_PART_BYTES
 from app.metrics import count_export
 from app.quotas.model import effective_caps
 from app.resources import Resources
@@ -104,9 +105,11 @@ async def _plan(
     async with resources.pool.acquire() as conn, conn.transaction():
         # A repetition is answered whatever has become of its dataset.
         await require_new(conn, caller.tenant, once)
-        # Executions that are queued are none of its business.
-        caps = replace(effective_caps(resources.settings, caller.caps), max_queued=None)
-        await require_room(conn, caller.tenant, size_bytes=0, caps=caps)
+        # Executions that are queued are none of its business, nor are bytes that arrive in a day.
+        caps = effective_caps(resources.settings, caller.caps)
+        caps = replace(caps, max_queued=None, max_bytes_per_day=None)
+        # The least that one file counts.
+        await require_room(conn, caller.tenant, size_bytes=MIN_COUNTED_PART_BYTES, caps=caps)
         with _about("/dataset"):
             snapshot = await datasets.resolve(conn, caller.tenant, parse_ref(wanted.dataset))
         if snapshot.format is not Format.JSONL:

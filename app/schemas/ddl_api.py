@@ -56,6 +56,8 @@ async def show_schema_table(
         raise invalid_parameter(bad.option, bad.message) from None
     except (NoType, SchemaProblem) as problem:
         pointer, message = _shown(problem.pointer), _shown(problem.message)
+        if isinstance(problem, NoType) and problem.remedy:
+            message = f"{message}; {problem.remedy}"
         errors = [{"pointer": pointer, "message": message}]
         raise NoTableType(f"{pointer or 'the schema'}: {message}", errors=errors) from None
     exact = f"/schemas/{version.ref}/ddl?{urlencode(list(request.query_params.multi_items()))}"

@@ -20,7 +20,7 @@ _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 class TableQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters that describe a table."""
 
-    dialect: Annotated[Dialect, Meta(description="whose SQL")]
+    dialect: Annotated[Dialect, Meta(description="whose SQL")] = Dialect.ATHENA
     format: Annotated[
         TableFormat, Meta(description="what the files are; `json`: one document a line")
     ] = TableFormat.PARQUET

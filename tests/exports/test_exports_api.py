@@ -1,6 +1,7 @@
 """Exports over HTTP: show, list, follow, cancel, read files, bad rows, manifests and tables."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import duckdb
 import pytest
 import uuid_utils.compat as uuid
 
+from app.exports.plan.hive import folder
+from app.exports.plan.model import Column, Grain, PartitionColumn, Plan
+from app.schemas.ddl.types import Kind, Scalar
 from app.tenants.model import DEFAULT_TENANT
 from tests.exports.stored_exports import StoredError, StoredExport, StoredFile, store
 from tests.support.system import System
@@ -89,7 +93,7 @@ def test_files_are_listed_by_path_and_downloaded_in_ranges(system: System) -> No
     etag = {"If-None-Match": whole.headers["ETag"]}
     assert system.client.get(items[0]["url"], headers=etag).status_code == 304
     assert system.client.get(items[2]["url"]).content == b"PAR1"
-    for name in (LEFT.name, elsewhere.name, "nothing"):
+    for name in (LEFT.name, elsewhere.name, "nothing", "\0", "a\0b"):
         missing = system.client.get(f"{address}/files/{quote(name)}")
         assert missing.json()["type"] == "urn:crivo:problem:export-file-not-found"
     assert system.client.get(f"/exports/{uuid4()}/files/a").json()["type"] == (
@@ -156,7 +160,11 @@ def test_a_table_of_hive_has_every_partition_with_its_place(system: System) -> N
 
     assert sql.headers["Content-Type"].startswith("application/sql")
     create, *alters = sql.text.split(";\n")
-    assert create.startswith("CREATE EXTERNAL TABLE `db`.`e` (")
+    assert create.startswith(
+        "-- Partitions left out, as no statement can name their values safely: 1\n"
+        "-- MSCK REPAIR TABLE `db`.`e` finds them by their folders\n"
+        "CREATE EXTERNAL TABLE `db`.`e` (\n"
+    )
     for line in (
         "  `timestamp` timestamp,",
         "  `data` string COMMENT 'JSON as text'",
@@ -165,17 +173,66 @@ def test_a_table_of_hive_has_every_partition_with_its_place(system: System) -> N
         "LOCATION 's3://lake/events/'",
     ):
         assert line in create.splitlines()
-    added, unknown = (each.strip() for each in alters if each.strip())
+    [added] = (each.strip() for each in alters if each.strip())
     assert added == (
         "ALTER TABLE `db`.`e` ADD IF NOT EXISTS PARTITION (`year` = 2021, `month` = 1, "
         "`type` = 'a:b') LOCATION 's3://lake/events/year=2021/month=01/type=a%3Ab/'"
     )
-    assert unknown == (
-        "ALTER TABLE `db`.`e` ADD IF NOT EXISTS PARTITION "
-        "(`year` = '__HIVE_DEFAULT_PARTITION__', `month` = '__HIVE_DEFAULT_PARTITION__', "
-        "`type` = 'it\\'s') LOCATION 's3://lake/events/year=__HIVE_DEFAULT_PARTITION__/"
-        "month=__HIVE_DEFAULT_PARTITION__/type=it\\'s/'"
-    )
+
+
+@pytest.mark.parametrize("dialect", ["athena", "hive"])
+def test_a_value_that_cannot_stand_in_a_script_is_left_to_the_folders(
+    system: System, dialect: str
+) -> None:
+    unsafe = ["${env:PATH}", "a;b", "a--b", "/*", "a\0b", "a\nb", "a\u0085b", "it's", 'a"', "a\\"]
+    safe = ["$", "{x}", "a-b", "é 😀", "__HIVE_DEFAULT_PARTITION__", None]
+    level = PartitionColumn(name="P", grain=Grain.VALUE, pointer="/p")
+    plan = Plan(key=["/event_id"], latest_by="/timestamp", partition_by=[level])
+    files = [
+        StoredFile(name=f"{folder('P', value)}/{number}.parquet", partition=[value])
+        for number, value in enumerate([*unsafe, *safe])
+    ]
+    address = stored(system, files=files, plan=plan, destination="s3://lake/events")
+
+    sql = system.client.get(f"{address}/ddl", params={"dialect": dialect}).text
+
+    assert f"safely: {len(unsafe)}\n" in sql
+    assert sorted(re.findall(r"PARTITION \(`p` = '(.*)'\)", sql)) == sorted(map(str, safe[:-1]))
+    assert sql.count("ALTER TABLE") == sql.count(";") - 1 == len(safe) - 1
+    assert not re.search(r"\$\{|[\x00-\x09\x0b-\x1f\x85]", sql)
+
+
+@pytest.mark.parametrize("dialect", ["athena", "hive", "duckdb"])
+def test_an_export_without_columns_is_no_table(system: System, dialect: str) -> None:
+    address = stored(system, columns=[], destination="s3://lake/events")
+
+    refused = system.client.get(f"{address}/ddl", params={"dialect": dialect})
+
+    assert refused.status_code == 422
+    assert refused.json()["type"] == "urn:crivo:problem:no-export-table"
+    assert "has no columns" in refused.json()["detail"]
+
+
+def test_advice_about_a_name_is_about_exports(system: System) -> None:
+    column = Column(name="event-id", type=Scalar(Kind.STRING), source="schema")
+    address = stored(system, columns=[column], destination="s3://lake/events")
+
+    refused = system.client.get(f"{address}/ddl")
+
+    assert refused.status_code == 422
+    assert "letters, digits and underscores" in refused.json()["detail"]
+    assert "format" not in refused.json()["detail"]
+
+
+def test_tables_are_made_in_turns(system: System) -> None:
+    address = stored(system, files=[JANUARY], destination="s3://lake/events")
+
+    with ThreadPoolExecutor(40) as threads:
+        answers = list(threads.map(system.client.get, [f"{address}/ddl"] * 40))
+
+    assert {answer.status_code for answer in answers} == {200, 429}
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.json()["type"] == "urn:crivo:problem:too-many-checks"
 
 
 def test_a_table_of_duckdb_reads_the_files_and_the_folders(system: System, tmp_path: Path) -> None:

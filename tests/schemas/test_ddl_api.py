@@ -40,7 +40,7 @@ def test_a_table_is_of_one_version_and_what_it_refers_to(system: System) -> None
 @pytest.mark.parametrize(
     ("options", "parameter"),
     [
-        ("", "dialect"),
+        ("", "location"),
         ("dialect=oracle", "dialect"),
         ("dialect=athena", "location"),
         ("dialect=athena&location=s3://b/a%27b/", "location"),

@@ -10,6 +10,8 @@ from app.schemas.ddl.types import Field, Kind, ListOf, MapOf, NoType, Scalar, St
 
 _JSON_SERDE: Final = "org.openx.data.jsonserde.JsonSerDe"
 _NOT_PLAIN: Final = re.compile(r"[^a-z0-9_]")
+# What ends a text, is a variable to Hive, or is where clients cut a script, even inside of quotes.
+_UNSAFE: Final = re.compile(r"""["'\\;\x00-\x1f\x7f-\x9f\u2028\u2029]|--|/\*|\*/|\$\{""")
 
 
 def hive_table(fields: Sequence[Field], options: Options) -> str:
@@ -29,7 +31,7 @@ def hive_table(fields: Sequence[Field], options: Options) -> str:
         lines.append(f"PARTITIONED BY ({parts})")
     lines += writer.storage()
     if options.location is not None:
-        lines.append(f"LOCATION {literal(options.location)}")
+        lines.append(f"LOCATION {place(options.location, options.dialect)}")
     if options.dialect is Dialect.ATHENA:
         lines.append(f"TBLPROPERTIES ('classification' = '{options.format}')")
     return "\n".join(lines) + ";\n"
@@ -85,7 +87,8 @@ class _Writer:
         if _NOT_PLAIN.search(name):
             if self._options.format is TableFormat.PARQUET:
                 message = "a column's name is made of letters, digits and underscores"
-                raise NoType(field.pointer, f"{message}; with format=json it can be another")
+                remedy = "with format=json it can be another"
+                raise NoType(field.pointer, message, remedy=remedy)
             name = _NOT_PLAIN.sub("_", name)
         if self._options.format is TableFormat.JSON:
             known = self._originals.setdefault(name, field.name)
@@ -120,6 +123,23 @@ def quoted(name: str) -> str:
     return f"`{name.replace('`', '``')}`"
 
 
+def is_plain(text: str) -> bool:
+    """Say whether a text is safe in quotes as it is, where nobody reads escapes."""
+    return _UNSAFE.search(text) is None
+
+
 def literal(text: str) -> str:
-    """Return a text as Hive reads it: escapes begin with a backslash."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """Return a text in quotes, as `BaseSemanticAnalyzer.unescapeSQLString` of Hive reads it."""
+    return "'" + _UNSAFE.sub(_escaped, text) + "'"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return "".join(f"\\u{ord(each):04x}" for each in match[0])
+
+
+def place(url: str, dialect: Dialect) -> str:
+    """Return a location, which has no quote, backslash or control character, in quotes.
+
+    Athena has no variables, and does not document that it reads escapes.
+    """
+    return literal(url) if dialect is Dialect.HIVE else f"'{url}'"

@@ -12,13 +12,15 @@ class NoType(Exception):
     Attributes:
         pointer: the place in the schema, after ``URI#`` in another document than the root's.
         message: why not, without the pointer.
+        remedy: what another choice of options would change; may be empty.
     """
 
-    def __init__(self, pointer: str, message: str) -> None:
-        """Keep both parts; the text of the exception begins with the pointer."""
+    def __init__(self, pointer: str, message: str, *, remedy: str = "") -> None:
+        """Keep all parts; the text of the exception begins with the pointer."""
         super().__init__(f"{pointer or '/'}: {message}")
         self.pointer = pointer
         self.message = message
+        self.remedy = remedy
 
 
 class Kind(StrEnum):

@@ -1,5 +1,6 @@
 """Tables for Athena and Hive have every type, and sqlglot reads them."""
 
+import re
 from typing import Any, Final
 
 import pytest
@@ -107,7 +108,26 @@ def test_the_serde_of_json_maps_names_that_hive_cannot_have() -> None:
     assert "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'" in sql
     assert "'case.insensitive' = 'FALSE'" in sql
     assert "'mapping.userid' = 'userId'" in sql
-    assert "'mapping.a_b_s' = 'a.b\\'s'" in sql
+    assert "'mapping.a_b_s' = 'a.b\\u0027s'" in sql
+
+
+@pytest.mark.parametrize("dialect", ["athena", "hive"])
+@pytest.mark.parametrize(
+    ("name", "unsafe"),
+    [("${env:PATH}", "${"), ("a;b", ";b"), ("a--b", "--")],
+)
+def test_a_name_of_a_field_is_no_variable_and_cuts_no_script(
+    dialect: str, name: str, unsafe: str
+) -> None:
+    sql = ddl(fields(**{name: {"type": "string"}}), dialect, format="json")
+
+    [escaped] = re.findall(r"'mapping\.\w+' = '(.*)'", sql)
+    assert unsafe not in sql
+    assert re.sub(r"\\u([0-9a-f]{4})", lambda code: chr(int(code[1], 16)), escaped) == name
+
+
+def test_a_location_has_no_variable_of_hive() -> None:
+    assert "${" not in ddl(fields(a={"type": "string"}), "hive", location="s3://lake/${env:PATH}/")
 
 
 @pytest.mark.parametrize(

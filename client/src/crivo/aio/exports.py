@@ -112,7 +112,12 @@ class AsyncExports:
         )
 
     async def ddl(
-        self, export: Id, dialect: str, *, name: str | None = None, location: str | None = None
+        self,
+        export: Id,
+        dialect: str = "athena",
+        *,
+        name: str | None = None,
+        location: str | None = None,
     ) -> str:
         """Show the SQL that creates a table of the files, and adds its partitions.
 

@@ -14,7 +14,7 @@ def ddl(
     schema: str,
     /,
     *,
-    dialect: Literal["athena", "hive", "duckdb", "postgresql"],
+    dialect: Literal["athena", "hive", "duckdb", "postgresql"] = "athena",
     file_format: Annotated[Literal["parquet", "json"], Parameter(name="--format")] = "parquet",
     name: str | None = None,
     location: str | None = None,

@@ -162,7 +162,7 @@ def ddl(
     export: str,
     /,
     *,
-    dialect: Literal["athena", "hive", "duckdb"],
+    dialect: Literal["athena", "hive", "duckdb"] = "athena",
     name: str | None = None,
     location: str | None = None,
     to: Path | None = None,

@@ -68,7 +68,7 @@ class Schemas:
         """Read the document of a version, byte for byte."""
         return self._driver.do(flows.document(self._session, schema))
 
-    def ddl(self, schema: Ref, dialect: str, **options: Unpack[TableOptions]) -> str:
+    def ddl(self, schema: Ref, dialect: str = "athena", **options: Unpack[TableOptions]) -> str:
         """Show the SQL that creates a table with a column for each field.
 
         `dialect` is athena, hive, duckdb or postgresql. Raises Refused, with the place of what has
