@@ -151,9 +151,9 @@ class WrittenFile(Struct, frozen=True, kw_only=True):
 
 
 class BadRow(Struct, frozen=True, kw_only=True):
-    """A row that cannot be exported: its place, why, and up to 64 KiB of its bytes.
+    """A row that cannot be exported: its place, why, and the beginning of its bytes.
 
-    After 32 MiB of those, it is up to 256 bytes.
+    `record` is empty once the task has kept 64 MiB of those.
     """
 
     path: str

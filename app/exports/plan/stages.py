@@ -27,6 +27,7 @@ from app.exports.plan.model import (
 )
 from app.exports.plan.ordering import Partition, kept, sort, sort_typed, typed
 from app.exports.plan.progress import Meter
+from app.exports.plan.session import threads_of
 from app.exports.plan.survivors import count, find_losers, ranked
 from app.exports.plan.writing import copy_sorted, counts, form_of, write_partitions
 from app.schemas.ddl.duckdb import quoted
@@ -132,7 +133,7 @@ def run_write(
         partitions,
         form_of(numbered, columns, plan.partition_by, output),
         file_bytes=plan.file_bytes,
-        threads=resources.threads,
+        threads=threads_of(resources),
         on_rows=lambda rows: meter.add(0.4 * rows / total),
     )
     return Report(

@@ -9,6 +9,7 @@ from app.exports.plan.model import Plan, Report, Resources, Whole
 from app.exports.plan.older import known_columns, older_rows, take_older
 from app.exports.plan.ordering import kept, sort_typed, typed
 from app.exports.plan.progress import Meter
+from app.exports.plan.session import threads_of
 from app.exports.plan.survivors import find_losers, ranked
 from app.exports.plan.writing import counts, form_of, write_partitions
 
@@ -50,7 +51,7 @@ def run_whole(
         partitions,
         form_of(columns, loaded.columns, plan.partition_by, output),
         file_bytes=plan.file_bytes,
-        threads=resources.threads,
+        threads=threads_of(resources),
         on_rows=lambda written: meter.add(0.3 * written / total),
     )
     return Report(

@@ -47,7 +47,10 @@ def test_the_last_of_equal_names_counts_on_the_way_to_a_value(folder: Folder) ->
 
 def test_records_without_members_are_no_table_in_both_ways(folder: Folder) -> None:
     sources = [folder.source([b"{}"], n) for n in "01"]
-    for run in (lambda: folder.run(whole(*sources), Plan()), lambda: folder.run_stages(sources, Plan())):
+    for run in (
+        lambda: folder.run(whole(*sources), Plan()),
+        lambda: folder.run_stages(sources, Plan()),
+    ):
         with pytest.raises(TaskFailed, match="no member") as caught:
             run()
         assert caught.value.kind == "columns_differ"
