@@ -11,9 +11,9 @@ from app.exports.model import BadRowInfo
 from app.exports.problems import export_not_found
 from app.exports.refs import ErrorPosition, parse_position
 from app.exports.store import select_status
+from app.limits import EXCERPT_BYTES
 from app.pagination import Page, Paginator
 from app.resources import Resources
-from app.runs.model import EXCERPT_BYTES
 
 _UTF8: Final = codecs.getincrementaldecoder("utf-8")
 
@@ -51,7 +51,10 @@ def _info(found: FoundRow) -> BadRowInfo:
 
 
 def _excerpt(record: bytes | None) -> str | UnsetType:
-    """Decode the beginning of a row, without a character that the cut has divided."""
-    if record is None:
+    """Decode the beginning of a row, without a character that the cut has divided.
+
+    A record has bytes; where none were kept there is no excerpt.
+    """
+    if not record:
         return UNSET
     return _UTF8("replace").decode(record, final=len(record) < EXCERPT_BYTES)

@@ -1,7 +1,7 @@
 """Decide which columns an export has, and their types: those asked for, or those of a schema."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from app.errors import clipped, invalid
@@ -59,6 +59,8 @@ def columns_of(
         if not columns:
             raise invalid("/columns", "is empty; omit it to export all members")
     _require_distinct(columns, partitions)
+    for column in columns:
+        _require_names(column)
     return columns
 
 
@@ -110,6 +112,38 @@ def _type_at(fields: Sequence[Field], tokens: Sequence[str]) -> Type | None:
             case _:
                 return None
     return found
+
+
+def _require_names(column: ExportColumn) -> None:
+    """Require names of members that no reader takes for one."""
+    place = f"/columns{pointer_to(column.name)}"
+    for path, names in _members("", column.type):
+        taken: dict[str, str] = {}
+        for name in names:
+            other = taken.setdefault(name.lower(), name)
+            if other != name:
+                message = f"{other!r} and {name!r}, which are one name in Hive"
+                raise invalid(place, f"has members {message}{_at(path)}; its type can be json")
+            if not name or "\0" in name:
+                message = f"has a member {name!r}, which cannot name a field"
+                raise invalid(place, f"{message}{_at(path)}; its type can be json")
+
+
+def _at(path: str) -> str:
+    return f" at {clipped(path)}" if path else ""
+
+
+def _members(path: str, of: Type | None) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield the names of the members of each structure in a type."""
+    match of:
+        case StructOf():
+            yield path, [field.name for field in of.fields]
+            for field in of.fields:
+                yield from _members(f"{path}{pointer_to(field.name)}", field.type)
+        case ListOf():
+            yield from _members(path, of.item)
+        case MapOf():
+            yield from _members(path, of.value)
 
 
 def _require_distinct(

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from app.db import Connection
 from app.exports.refs import ErrorPosition
-from app.runs.model import EXCERPT_BYTES
+from app.limits import EXCERPT_BYTES
 from app.sql_parameters import in_order
 
 

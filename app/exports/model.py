@@ -60,6 +60,7 @@ class ExportErrorKind(StrEnum):
     OVER_QUOTA = "over_quota"
     WORKER_LOST = "worker_lost"
     SCRIPT_FAILED = "script_failed"
+    INTERNAL = "internal"
 
 
 class Deduplicate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from app.datasets.parts import PartRef
 from app.db import Connection
-from app.runs.model import EXCERPT_BYTES
+from app.limits import EXCERPT_BYTES
 from app.runs.refs import ErrorPosition
 from app.sandbox.parts import Task
 from app.sql_parameters import in_order

@@ -10,11 +10,12 @@ from msgspec import UNSET, Raw, UnsetType
 
 from app.blobs import BlobMissing
 from app.datasets.parts import ObjectCache, read_lines
+from app.limits import EXCERPT_BYTES
 from app.pagination import Page, Paginator
 from app.quotas.turns import TenantTurns
 from app.resources import Resources
 from app.runs.error_store import FoundError, select_errors
-from app.runs.model import EXCERPT_BYTES, FailedRecord
+from app.runs.model import FailedRecord
 from app.runs.problems import run_not_found
 from app.runs.refs import ErrorPosition, parse_position
 from app.runs.store import select_status

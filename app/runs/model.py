@@ -23,8 +23,6 @@ from app.schemas.pinned import SchemaVersionRef
 MAX_ERRORS: Final = 100_000
 # Below that of executions: those of the tenant come first.
 DEFAULT_PRIORITY: Final = -1
-# The bytes of a record that an error shows.
-EXCERPT_BYTES: Final = 1_024
 
 # Longer than any valid one, so the parser names the fault.
 Reference = Annotated[str, Meta(max_length=200)]

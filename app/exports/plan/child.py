@@ -4,10 +4,12 @@ import os
 import resource
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import ENOSPC
 from pathlib import Path
+from shutil import rmtree
 from time import process_time
 from typing import BinaryIO, Final
 
@@ -26,13 +28,16 @@ from app.exports.plan.model import (
     WriteTask,
 )
 from app.exports.plan.progress import Meter
-from app.exports.plan.session import open_session
+from app.exports.plan.session import open_session, threads_of
 from app.exports.plan.stages import run_bucket, run_map, run_write
 from app.exports.plan.whole import run_whole
+from app.limits import MAX_EXPORT_REPORT_BYTES
 from app.sandbox.lockdown import die_with_parent
 
 _OUT_OF_SPACE: Final = ("No space left on device", "max_temp_directory_size", "Disk quota exceeded")
 _OUT_OF_MEMORY: Final = "the task needs more memory than it has, also with spilling"
+# They may not happen again; what else is raised is a fault of the program, and does.
+_OF_THE_HOST: Final = (OSError, duckdb.OperationalError, duckdb.FatalException)
 _PROGRESS_S: Final = 0.5
 
 
@@ -53,7 +58,7 @@ def _answer(request: protocol.Request, replies: BinaryIO) -> protocol.Message:
         return protocol.Done(_run(request, replies))
     except TaskFailed as failure:
         return protocol.Failed(failure.kind, str(failure), failure.details)
-    except (duckdb.Error, OSError, MemoryError) as error:
+    except Exception as error:  # noqa: BLE001 - each attempt would find it, whatever it is
         return _classified(error)
 
 
@@ -64,18 +69,39 @@ def _classified(error: Exception) -> protocol.Message:
         return protocol.Failed("out_of_space", "no space is left for the files of the task", {})
     if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
         return protocol.Failed("out_of_memory", _OUT_OF_MEMORY, {})
-    return protocol.Broken(message)
+    if isinstance(error, _OF_THE_HOST):
+        return protocol.Broken(message)
+    return protocol.Faulty("".join(traceback.format_exception(error)))
 
 
 def _run(request: protocol.Request, replies: BinaryIO) -> Report:
     meter = Meter(sum(Path(file).stat().st_size for file in files_of(request.task)))
+    try:
+        report = _attempt(request, meter, replies)
+    except duckdb.OutOfMemoryException:
+        if threads_of(request.resources) == 1:
+            raise
+        # Wide rows need more for each thread than is usual.
+        for folder in (request.resources.spill, request.output):
+            _empty(Path(folder))
+        meter.restart()
+        alone = replace(request, resources=replace(request.resources, threads=1))
+        report = _attempt(alone, meter, replies)
+    return replace(report, cpu_ms=process_time() * 1_000, peak_memory_bytes=_peak_bytes())
+
+
+def _attempt(request: protocol.Request, meter: Meter, replies: BinaryIO) -> Report:
     output = Path(request.output)
     with (
         open_session(request.resources, files=files_of(request.task), output=output) as connection,
         _reported(meter, connection, replies),
     ):
-        report = carry_out(connection, request, output, meter)
-    return replace(report, cpu_ms=process_time() * 1_000, peak_memory_bytes=_peak_bytes())
+        return carry_out(connection, request, output, meter)
+
+
+def _empty(folder: Path) -> None:
+    rmtree(folder)
+    folder.mkdir()
 
 
 def carry_out(
@@ -131,6 +157,9 @@ def _reported(
 
 def _send(replies: BinaryIO, message: protocol.Message) -> None:
     data = protocol.encode(message)
+    if len(data) > MAX_EXPORT_REPORT_BYTES:
+        reason = f"the report of the task has {len(data)} bytes"
+        data = protocol.encode(protocol.Failed("out_of_memory", reason, {}))
     replies.write(protocol.LENGTH.pack(len(data)) + data)
     replies.flush()
 

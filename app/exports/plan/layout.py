@@ -40,9 +40,10 @@ class Layout(Struct, frozen=True, kw_only=True):
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """Return the paths of objects in which the pointers name members."""
-        paths = ("".join(f'."{token}"' for token in tokens[:-1]) for tokens in self.tokens)
-        return tuple(dict.fromkeys(f"${path}" for path in paths))
+        """Return the paths of objects on the way to the values; the record is one in any case."""
+        ways = (tokens[:length] for tokens in self.tokens for length in range(1, len(tokens)))
+        paths = ("".join(f'."{token}"' for token in tokens) for tokens in ways)
+        return tuple(dict.fromkeys(("$", *(f"${path}" for path in paths))))
 
 
 def layout_of(plan: Plan, names: Sequence[str]) -> Layout:

@@ -55,7 +55,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     Without `key` nothing is deduplicated. Without `latest_by` the last row of a key in file order
     counts; of rows with equal values the later in file order counts, too. Without `columns` they
-    are all members of the records, inferred. `schema_columns` are those of the dataset's schema.
+    are all members of the records, those of bad rows included, inferred.
     """
 
     key: Sequence[str] = ()
@@ -111,7 +111,7 @@ class Whole(Struct, frozen=True, kw_only=True, tag="whole"):
 
 
 class MapTask(Struct, frozen=True, kw_only=True, tag="map"):
-    """Lines to buckets by hash of the key; `ordinal` is the number of the first source's place."""
+    """Lines to buckets by hash of the key; `number` orders the tasks as their sources."""
 
     sources: Sequence[SourceFile]
     number: int
@@ -151,9 +151,9 @@ class WrittenFile(Struct, frozen=True, kw_only=True):
 
 
 class BadRow(Struct, frozen=True, kw_only=True):
-    """A row that cannot be exported: its place, why, and up to 64 KiB of its bytes.
+    """A row that cannot be exported: its place, why, and the beginning of its bytes.
 
-    After 32 MiB of those, it is up to 256 bytes.
+    `record` is empty once the task has kept 64 MiB of those.
     """
 
     path: str

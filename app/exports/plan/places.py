@@ -1,7 +1,7 @@
 """Find lines by their numbers among all records of the sources."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,7 @@ class Place(Struct, frozen=True):
     record: bytes
 
 
-def places_of(sources: Sequence[SourceFile], ordinals: Sequence[int]) -> Iterator[Place]:
+def places_of(sources: Sequence[SourceFile], ordinals: Iterable[int]) -> Iterator[Place]:
     """Yield the places of records, whose numbers rise; blank lines are no records."""
     wanted = iter(ordinals)
     target = next(wanted, None)

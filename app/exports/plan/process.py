@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, assert_never
 
 import msgspec
+import structlog
 
 from app.exports.plan import protocol
 from app.exports.plan.model import (
@@ -20,7 +21,7 @@ from app.exports.plan.model import (
     TaskFailed,
     TaskLost,
 )
-from app.limits import KIB
+from app.limits import KIB, MAX_EXPORT_REPORT_BYTES
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
 # -I ignores the environment and the current folder, so the root is an argument.
@@ -29,6 +30,9 @@ _BOOT: Final = (
     " from app.exports.plan.child import main; main(int(sys.argv[1]))"
 )
 _STDERR_BYTES: Final = 8 * KIB
+_FAULT: Final = "the program has a fault, which the operator finds in its log as export.fault"
+
+log = structlog.get_logger(__name__)
 
 
 async def run_task(
@@ -85,7 +89,11 @@ async def _converse(
             await process.stdin.drain()
             process.stdin.close()
             message = await _last_message(process.stdout, on_progress)
-        except (ConnectionError, asyncio.IncompleteReadError, msgspec.DecodeError):
+        except (ConnectionError, asyncio.IncompleteReadError):
+            message = None
+        except msgspec.DecodeError:
+            # It may go on, and the end of its errors is waited for.
+            process.kill()
             message = None
     match message:
         case protocol.Done():
@@ -94,6 +102,9 @@ async def _converse(
             raise TaskFailed(message.kind, message.message, message.details)
         case protocol.Broken():
             raise TaskLost(message.message)
+        case protocol.Faulty():
+            log.error("export.fault", report=message.report)
+            raise TaskFailed("internal", _FAULT)
         case None:
             code = await process.wait()
             raise TaskLost(f"the process ended with {code}: {errors.result()}")
@@ -103,9 +114,11 @@ async def _converse(
 
 async def _last_message(
     output: asyncio.StreamReader, on_progress: Callable[[Progress], None] | None
-) -> protocol.Done | protocol.Failed | protocol.Broken:
+) -> protocol.Done | protocol.Failed | protocol.Broken | protocol.Faulty:
     while True:
         (length,) = protocol.LENGTH.unpack(await output.readexactly(protocol.LENGTH.size))
+        if length > MAX_EXPORT_REPORT_BYTES:
+            raise msgspec.DecodeError(f"a message has {length} bytes")
         message = protocol.decode_message(await output.readexactly(length))
         if not isinstance(message, protocol.Advanced):
             return message

@@ -28,6 +28,10 @@ class Meter:
         """Count a share as done, within no step."""
         self._done += share
 
+    def restart(self) -> None:
+        """Begin again; what was read is not less for that."""
+        self._share, self._done = 0.0, 0.0
+
     def bytes_read(self, percent: float) -> int:
         """Return how far the task has come; it never goes back."""
         of_step = self._share * max(percent, 0.0) / _PERCENT

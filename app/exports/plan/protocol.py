@@ -40,12 +40,18 @@ class Failed(Struct, frozen=True, tag="failed"):
 
 
 class Broken(Struct, frozen=True, tag="broken"):
-    """The host, or the program, has failed; another attempt may succeed."""
+    """The host has failed; another attempt may succeed."""
 
     message: str
 
 
-Message: TypeAlias = Advanced | Done | Failed | Broken
+class Faulty(Struct, frozen=True, tag="faulty"):
+    """The program has a fault, which each attempt finds; `report` is for those who mend it."""
+
+    report: str
+
+
+Message: TypeAlias = Advanced | Done | Failed | Broken | Faulty
 
 encode: Final = msgpack.Encoder().encode
 decode_request: Final = msgpack.Decoder(Request).decode

@@ -13,14 +13,13 @@ from app.exports.plan.exact import BadLine, ExactReader
 from app.exports.plan.layout import Layout
 from app.exports.plan.model import BadRow, ExportColumn, OnBadRow, Plan, SourceFile, TaskFailed
 from app.exports.plan.places import places_of
-from app.limits import KIB, MIB
+from app.limits import EXCERPT_BYTES, KIB, MAX_EXPORT_EXCERPTS_BYTES, MIB
 from app.schemas.ddl.duckdb import literal
 
 # Lines may be long.
 _BATCH: Final = 100
-_EXCERPT_BYTES: Final = 64 * KIB
-_SHORT_BYTES: Final = 256
-_EXCERPTS_BYTES: Final = 32 * MIB
+# Names of members below the pointer of a column may be long.
+_POINTER_CHARACTERS: Final = 1_000
 _WRITE_BYTES: Final = 1 * MIB
 _ROW_MARGIN_BYTES: Final = 4 * KIB
 
@@ -88,13 +87,18 @@ def _write(
             try:
                 row = encoder.encode(reader.read(ordinal, line))
             except BadLine as reason:
-                bad.append(_Bad(ordinal, reason.kind, reason.pointer, reason.message))
+                bad.append(_Bad(ordinal, reason.kind, _clipped(reason.pointer), reason.message))
                 if len(bad) > _most(plan):
                     break
                 continue
             longest = max(longest, len(row))
             rows.write(row + b"\n")
     return longest
+
+
+def _clipped(pointer: str) -> str:
+    is_short = len(pointer) <= _POINTER_CHARACTERS
+    return pointer if is_short else f"{pointer[:_POINTER_CHARACTERS]}…"
 
 
 def _most(plan: Plan) -> int:
@@ -105,12 +109,16 @@ def _lines(
     connection: DuckDBPyConnection, sources: Sequence[SourceFile]
 ) -> Iterator[tuple[int, bytes]]:
     """Return the lines in their order, also those that DuckDB cannot parse."""
-    unreadable = connection.execute(
-        "SELECT rowid FROM staged WHERE NOT certain AND line IS NULL"
-    ).fetchall()
-    places = places_of(sources, [ordinal for (ordinal,) in unreadable])
+    places = places_of(sources, _unread(connection.cursor()))
     others = ((place.ordinal, place.record) for place in places)
     return merge(_kept_lines(connection), others, key=itemgetter(0))
+
+
+def _unread(connection: DuckDBPyConnection) -> Iterator[int]:
+    query = connection.execute("SELECT rowid FROM staged WHERE NOT certain AND line IS NULL")
+    while batch := query.fetchmany(_BATCH):
+        for (ordinal,) in batch:
+            yield ordinal
 
 
 def _kept_lines(connection: DuckDBPyConnection) -> Iterator[tuple[int, bytes]]:
@@ -132,7 +140,7 @@ def _placed(sources: Sequence[SourceFile], bad: list[_Bad], plan: Plan) -> Itera
             kind=each.kind,
             pointer=each.pointer,
             message=each.message,
-            record=place.record[: _EXCERPT_BYTES if taken < _EXCERPTS_BYTES else _SHORT_BYTES],
+            record=place.record[:EXCERPT_BYTES] if taken < MAX_EXPORT_EXCERPTS_BYTES else b"",
         )
         taken += len(row.record)
         if len(bad) > _most(plan):

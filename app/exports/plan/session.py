@@ -18,6 +18,8 @@ from app.schemas.ddl.duckdb import literal
 _RESERVE_BYTES: Final = 96 * MIB
 _RESERVE_SHARE: Final = 0.12
 _MIN_BYTES: Final = 64 * MIB
+# Of one thread: buffers of lines, copies of their values, and of a file that is written.
+_THREAD_BYTES: Final = 128 * MIB
 # They take a third of a task's time.
 _SLOW_METHODS: Final = "'fsst,dict_fsst,zstd'"
 # Tables are written twice, and sorted in between; stored lines are compressed.
@@ -37,7 +39,7 @@ def open_session(
     try:
         for setting, value in {
             "memory_limit": f"'{limit}B'",
-            "threads": str(resources.threads),
+            "threads": str(threads_of(resources)),
             "temp_directory": literal(str(spill / "temp")),
             "home_directory": literal(str(spill)),
             "TimeZone": "'UTC'",
@@ -58,6 +60,11 @@ def open_session(
         yield connection
     finally:
         connection.close()
+
+
+def threads_of(resources: Resources) -> int:
+    """Return how many threads have the memory that each needs."""
+    return max(1, min(resources.threads, resources.memory_bytes // _THREAD_BYTES))
 
 
 def _is_scarce(spill: Path, files: Sequence[str]) -> bool:

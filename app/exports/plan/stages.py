@@ -27,9 +27,10 @@ from app.exports.plan.model import (
 )
 from app.exports.plan.ordering import Partition, kept, sort, sort_typed, typed
 from app.exports.plan.progress import Meter
+from app.exports.plan.session import threads_of
 from app.exports.plan.survivors import count, find_losers, ranked
-from app.exports.plan.writing import counts, form_of, write_partitions
-from app.schemas.ddl.duckdb import literal, quoted
+from app.exports.plan.writing import copy_sorted, counts, form_of, write_partitions
+from app.schemas.ddl.duckdb import quoted
 
 # Of one map task.
 _MAX_RECORDS: Final = 2**40
@@ -118,23 +119,21 @@ def run_write(
     """
     columns = tuple(_stated(plan))
     _name_partitions(connection, task.partitions, plan)
-    names = _view_rows(connection, task.held, plan, _wanted(plan))
+    stated = kept(columns, plan)
+    wanted = [column.name for _, column in stated]
+    names = _view_rows(connection, task.held, plan, _wanted(plan), also=wanted)
     numbers = {name: n for n, name in enumerate(names)}
-    numbered = [(numbers.get(column.name), column) for _, column in kept(columns, plan)]
-    known = [(n, column) for n, column in numbered if n is not None]
-    missing = [column.name for n, column in numbered if n is None]
-    if missing and names:
-        raise TaskFailed("columns_differ", f"the stages before have no column {missing[0]!r}")
-    connection.execute(f"CREATE VIEW typed AS {typed(known, plan.partition_by)}")
+    numbered = [(numbers[column.name], column) for _, column in stated]
+    connection.execute(f"CREATE VIEW typed AS {typed(numbered, plan.partition_by)}")
     with meter.step(0.6):
-        partitions = sort_typed(connection, "typed", known, plan.partition_by)
+        partitions = sort_typed(connection, "typed", numbered, plan.partition_by)
     total = sum(partition.rows for partition in partitions)
     files = write_partitions(
         connection,
         partitions,
-        form_of(known, columns, plan.partition_by, output),
+        form_of(numbered, columns, plan.partition_by, output),
         file_bytes=plan.file_bytes,
-        threads=resources.threads,
+        threads=threads_of(resources),
         on_rows=lambda rows: meter.add(0.4 * rows / total),
     )
     return Report(
@@ -144,7 +143,7 @@ def run_write(
         bad_rows=0,
         bad=(),
         files=files,
-        columns=[column for _, column in known],
+        columns=[column for _, column in stated],
         partitions=counts(partitions),
         cpu_ms=0.0,
         peak_memory_bytes=0,
@@ -172,25 +171,35 @@ def _bucket(plan: Plan, buckets: int) -> str:
 
 
 def _view_rows(
-    connection: DuckDBPyConnection, held: Sequence[HeldFile], plan: Plan, wanted: str
+    connection: DuckDBPyConnection,
+    held: Sequence[HeldFile],
+    plan: Plan,
+    wanted: str,
+    *,
+    also: Sequence[str] = (),
 ) -> list[str]:
-    """Make the view `rows` of files between stages; return the names of its columns."""
+    """Make the view `rows` of files between stages; return the names of its columns.
+
+    Columns of `also` that no file has are null: only bad rows had these members.
+    """
     if not held:
         raise TaskFailed("input_deleted", "the task has no files of the stage before")
     source = read_parquet([each.local for each in held])
     names = [
         name.removeprefix(_TEXT) for name in names_in(connection, source) if name.startswith(_TEXT)
     ]
+    missing = [name for name in also if name not in names]
+    texts = [*(quoted(_TEXT + name) for name in names), *(["CAST(NULL AS VARCHAR)"] * len(missing))]
     shared = (
         *(f"k{n}" for n in range(len(plan.key))),
         *level_names(plan.partition_by),
-        *(f"{quoted(_TEXT + name)} AS c{n}" for n, name in enumerate(names)),
+        *(f"{text} AS c{n}" for n, text in enumerate(texts)),
     )
     connection.execute(
         "CREATE VIEW rows AS SELECT ordinal, rank, CAST(major AS HUGEINT) AS major, minor,"
         f" {', '.join(shared)} FROM {source}{wanted}"
     )
-    return names
+    return [*names, *missing]
 
 
 def _name_partitions(
@@ -224,9 +233,5 @@ def _write(connection: DuckDBPyConnection, part: Partition, output: Path) -> Wri
     """Write rows of `sorted` to the file of a bucket."""
     bucket = int(part.values[0] or 0)
     name = f"bucket-{bucket:05d}.parquet"
-    last = part.first + part.rows - 1
-    connection.execute(
-        f"COPY (SELECT * FROM sorted WHERE rowid BETWEEN {part.first} AND {last})"
-        f" TO {literal(str(output / name))} {stage_options()}"
-    )
+    copy_sorted(connection, "*", part.first, part.rows, output / name, stage_options())
     return written(output / name, name, part.rows, bucket=bucket)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, takewhile
 from typing import Final
 
+import duckdb
 from duckdb import DuckDBPyConnection
 
 from app.exports.plan import conversion
@@ -43,13 +44,19 @@ def stage(connection: DuckDBPyConnection, sources: Sequence[SourceFile], layout:
     """Make the table `staged`, whose row ids are the file order.
 
     `certain` rows have `v0`…, the texts of values, NULL for missing ones and null, and `m0`…,
-    moments in microseconds. Others have the `line`, or nothing if DuckDB cannot parse it.
+    moments in microseconds. Others have the `line`, or nothing if DuckDB cannot parse it,
+    or has not the memory to.
     """
     values = "".join(f", v{n} VARCHAR" for n in range(len(layout.pointers)))
     moments = "".join(f", m{n} BIGINT" for n in _moments(layout))
     connection.execute(f"CREATE TABLE staged (certain BOOLEAN, line VARCHAR{values}{moments})")
     for lines in _reads(sources):
-        connection.execute(f"INSERT INTO staged {_select(lines, layout)}")
+        try:
+            connection.execute(f"INSERT INTO staged {_select(lines, layout)}")
+        except duckdb.OutOfMemoryException:
+            # Long lines: a vector of 2,048 has some 25 copies of each. Python reads one by one.
+            records = f"SELECT false, NULL{_nothing(layout)} FROM {lines}"
+            connection.execute(f"INSERT INTO staged {records}")
 
 
 def _reads(sources: Sequence[SourceFile]) -> Iterator[str]:
@@ -66,10 +73,13 @@ def _compression(local: str) -> str:
     return "zstd" if is_zstd(local) else "none"
 
 
+def _nothing(layout: Layout) -> str:
+    return ", NULL" * (len(layout.pointers) + len(_moments(layout)))
+
+
 def _select(lines: str, layout: Layout) -> str:
     if layout.paths is None:
-        nothing = ", NULL" * (len(layout.pointers) + len(_moments(layout)))
-        return f"SELECT false, CAST(json AS VARCHAR){nothing} FROM {lines}"
+        return f"SELECT false, CAST(json AS VARCHAR){_nothing(layout)} FROM {lines}"
     paths = ", ".join(map(literal, layout.paths))
     numbers = range(len(layout.pointers))
     values = "".join(f", nullif(x[{n + 1}], 'null') AS v{n}" for n in numbers)

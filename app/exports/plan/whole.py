@@ -5,10 +5,11 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from app.exports.plan.loading import load
-from app.exports.plan.model import Plan, Report, Resources, TaskFailed, Whole
+from app.exports.plan.model import Plan, Report, Resources, Whole
 from app.exports.plan.older import known_columns, older_rows, take_older
 from app.exports.plan.ordering import kept, sort_typed, typed
 from app.exports.plan.progress import Meter
+from app.exports.plan.session import threads_of
 from app.exports.plan.survivors import find_losers, ranked
 from app.exports.plan.writing import counts, form_of, write_partitions
 
@@ -44,16 +45,13 @@ def run_whole(
         "DROP VIEW typed; DROP VIEW ranked; DROP VIEW rows; DROP TABLE losers; DROP TABLE exact;"
         " DROP TABLE staged; DROP TABLE IF EXISTS older; DROP TABLE IF EXISTS base"
     )
-    if partitions and not columns:
-        message = "the records have no member that is not in the folders"
-        raise TaskFailed("columns_differ", message)
     total = sum(partition.rows for partition in partitions)
     files = write_partitions(
         connection,
         partitions,
         form_of(columns, loaded.columns, plan.partition_by, output),
         file_bytes=plan.file_bytes,
-        threads=resources.threads,
+        threads=threads_of(resources),
         on_rows=lambda written: meter.add(0.3 * written / total),
     )
     return Report(

@@ -1,6 +1,6 @@
 """Write the sorted rows to Parquet files, each with one partition's."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from app.exports.plan.files import export_options, written
 from app.exports.plan.hive import folders
-from app.exports.plan.model import Column, PartitionColumn, PartitionRows, WrittenFile
+from app.exports.plan.model import Column, PartitionColumn, PartitionRows, TaskFailed, WrittenFile
 from app.exports.plan.ordering import Partition
 from app.schemas.ddl.duckdb import literal, quoted
 
@@ -78,7 +78,13 @@ def write_partitions(
     threads: int,
     on_rows: Callable[[int], None],
 ) -> list[WrittenFile]:
-    """Write the rows of `sorted`, a partition's in one file or in several of about `file_bytes`."""
+    """Write the rows of `sorted`, a partition's in one file or in several of about `file_bytes`.
+
+    Raises TaskFailed.
+    """
+    if partitions and not form.selected:
+        message = "the records have no member that is not in the folders"
+        raise TaskFailed("columns_differ", message)
     ratio = Ratio()
     # Not submitted ahead: the size of one file decides how many rows the next has.
     ranges, turn = _ranges(partitions, ratio, file_bytes), Lock()
@@ -89,7 +95,12 @@ def write_partitions(
                 item = next(ranges, None)
             if item is None:
                 return
-            file = _write(connection, item, form)
+            try:
+                file = _write(connection, item, form)
+            except BaseException:
+                with turn:
+                    ranges.close()
+                raise
             ratio.add(item.partition.raw_bytes * item.rows / item.partition.rows, file.size_bytes)
             on_rows(item.rows)
             yield file
@@ -100,7 +111,9 @@ def write_partitions(
     return sorted(files, key=lambda file: file.name.rpartition("/")[2])
 
 
-def _ranges(partitions: Sequence[Partition], ratio: Ratio, file_bytes: int) -> Iterator[_Range]:
+def _ranges(
+    partitions: Sequence[Partition], ratio: Ratio, file_bytes: int
+) -> Generator[_Range, None, None]:
     number = 0
     for partition in partitions:
         first, left = partition.first, partition.rows
@@ -122,13 +135,21 @@ def _write(
     name = f"{folder}/{item.number:06d}.parquet" if folder else f"{item.number:06d}.parquet"
     path = form.output / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    last = item.first + item.rows - 1
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"COPY (SELECT {form.selected} FROM sorted WHERE rowid BETWEEN {item.first} AND {last})"
-            f" TO {literal(str(path))} {form.options}"
-        )
+        copy_sorted(cursor, form.selected, item.first, item.rows, path, form.options)
     return written(path, name, item.rows, partition=item.partition.values)
+
+
+def copy_sorted(
+    connection: DuckDBPyConnection, selected: str, first: int, rows: int, path: Path, options: str
+) -> None:
+    """Write rows of `sorted` to a file, and count them. Raises TaskFailed."""
+    found = connection.execute(
+        f"COPY (SELECT {selected} FROM sorted WHERE rowid BETWEEN {first} AND {first + rows - 1})"
+        f" TO {literal(str(path))} {options}"
+    ).fetchone()
+    if found != (rows,):
+        raise TaskFailed("internal", f"DuckDB has written {found} rows instead of {rows}")
 
 
 def counts(partitions: Sequence[Partition]) -> list[PartitionRows]:

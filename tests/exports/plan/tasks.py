@@ -39,9 +39,9 @@ class Folder(NamedTuple):
         local.write_bytes(b"\n".join(lines) + b"\n")
         return SourceFile(local=str(local), path=name)
 
-    def run(self, task: Task, plan: Plan) -> "Result":
+    def run(self, task: Task, plan: Plan, *, output: Path | None = None) -> "Result":
         with TemporaryDirectory(dir=self.path) as spill:
-            output = Path(mkdtemp(dir=self.path))
+            output = output or Path(mkdtemp(dir=self.path))
             resources = Resources(memory_bytes=MEMORY, threads=2, spill=spill)
             request = protocol.Request(task, plan, resources, str(output))
             with open_session(resources, files=files_of(task), output=output) as connection:

@@ -6,10 +6,15 @@ import signal
 import sys
 from pathlib import Path
 
+import duckdb
 import psutil
 import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
 
+from app.exports.plan import process
 from app.exports.plan.model import (
+    ExportColumn,
     Plan,
     Progress,
     Report,
@@ -20,6 +25,8 @@ from app.exports.plan.model import (
     Whole,
 )
 from app.exports.plan.process import run_task
+from app.exports.plan.session import open_session
+from app.schemas.ddl.types import Field, Kind, Scalar, StructOf
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -114,6 +121,65 @@ async def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
     for process in alive:
         process.kill()
     assert not alive
+
+
+async def test_an_answer_that_is_none_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talks = "import sys, time; print(end='\\0\\0\\0\\1x', flush=True); time.sleep(600)"
+    monkeypatch.setattr(process, "_BOOT", talks)
+    async with asyncio.timeout(60):
+        with pytest.raises(TaskLost, match="ended with -9"):
+            await run_task(Whole(sources=[]), Plan(), _resources(tmp_path), tmp_path / "out")
+
+
+async def test_a_fault_of_the_program_is_found_once(tmp_path: Path) -> None:
+    # Accepted by no request: DuckDB refuses the type.
+    fields = tuple(Field(name, Scalar(Kind.BIGINT), "") for name in ("Id", "id"))
+    plan = Plan(columns=[ExportColumn(name="s", pointer="/s", type=StructOf(fields))])
+    with capture_logs() as logs, pytest.raises(TaskFailed, match=r"export\.fault") as caught:
+        await run_task(
+            Whole(sources=[_source(tmp_path, 1)]), plan, _resources(tmp_path), tmp_path / "out"
+        )
+    assert caught.value.kind == "internal"
+    [entry] = [each for each in logs if each["event"] == "export.fault"]
+    assert "are one name to DuckDB" in entry["report"]
+
+
+def test_duckdb_reads_only_the_files_of_the_task(tmp_path: Path) -> None:
+    resources, source = _resources(tmp_path), _source(tmp_path, 1)
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(b'{"k":1}\n')
+    output = tmp_path / "out"
+    read = "SELECT * FROM read_json_objects('{}')"
+    with open_session(resources, files=[source.local], output=output) as connection:
+        connection.execute(read.format(source.local))
+        for statement in (
+            read.format(other),
+            f"COPY (SELECT 1) TO '{tmp_path / 'elsewhere'}'",
+            f"ATTACH '{tmp_path / 'other.duckdb'}'",
+            "SET enable_external_access = true",
+        ):
+            with pytest.raises((duckdb.PermissionException, duckdb.InvalidInputException)):
+                connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("rows", "members", "width", "threads"),
+    [(3_000, 20, 400, 8), (1_000, 4, 15_000, 4), (40, 1, 1_000_000, 2)],
+)
+async def test_wide_rows_fit_into_the_memory_of_a_task(
+    tmp_path: Path, rows: int, members: int, width: int, threads: int
+) -> None:
+    local = tmp_path / "wide.jsonl"
+    with local.open("w", encoding="ascii") as file:
+        for n in range(rows):
+            values = (f'"m{m}":"{f"{n:x}/{m}/" * (width // 8)}"' for m in range(members))
+            file.write(f'{{"k":{n},{",".join(values)}}}\n')
+    resources = replace(_resources(tmp_path, memory_bytes=600_000_000), threads=threads)
+    source = SourceFile(local=str(local), path="")
+    report = await run_task(Whole(sources=[source]), Plan(key=["/k"]), resources, tmp_path / "out")
+    assert report.rows_out == rows
 
 
 async def test_out_of_memory_is_named(tmp_path: Path) -> None:

@@ -59,7 +59,12 @@ _MOMENTS = (
     "{}",
 )
 _PLACES = ('"x"', '"y/=z"', '""', "null", "7", "1.50", "true", "[]", '"é"', '"\\u0001"', '"null"')
+# What tables within may call their columns, or DuckDB.
+_NAMES = ("rowid", "number", "file", "g0", "k0", "c0", "d0", "ordinal", "bucket", "size", "part")
 _DATA = ('{"x":1.10,"x":2}', "[1, 2]", r'"\u00e9"', "1e400", "-0", r'{"y":"\ud800"}', '{"b":1}')
+
+
+_NAME = st.sampled_from(_NAMES)
 
 
 @st.composite
@@ -73,11 +78,19 @@ def _lines(draw: st.DrawFn, *, sizes: tuple[int, int] = (1, 60)) -> list[bytes]:
                 for value in draw(st.lists(st.sampled_from(values), min_size=0, max_size=2))
                 if draw(st.sampled_from((True, True, True, False))) or name == "d"
             ][-2:]
+        pairs += [(name, str(number % 3 + 1)) for name in draw(st.lists(_NAME, max_size=2))]
         colon, comma = draw(st.sampled_from(((":", ","), (": ", ", "), (":\r", " ,\t"))))
         members = comma.join(f'"{name}"{colon}{value}' for name, value in pairs)
         found.append(f"{{{members}}}".encode())
         found += draw(st.sampled_from(([], [], [b""], [b" \t"])))
     return found
+
+
+@st.composite
+def _bad_lines(draw: st.DrawFn) -> list[bytes]:
+    """Lines of a file that are all bad, with members of their own."""
+    names = draw(st.lists(_NAME, min_size=1, unique=True))
+    return [b'{"k":null,"%s":7}' % name.encode() for name in names]
 
 
 def _found(results: Sequence[Result]) -> dict[int, tuple[str | None, ...]]:
@@ -104,7 +117,7 @@ def test_survivors_and_partitions_are_those_of_the_oracle(lines: list[bytes]) ->
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(_lines(sizes=(1, 25)), min_size=1, max_size=3))
+@given(st.lists(_lines(sizes=(1, 25)) | _bad_lines(), min_size=1, max_size=3))
 def test_stages_write_the_rows_of_one_task(files: list[list[bytes]]) -> None:
     with TemporaryDirectory() as path:
         folder = Folder(Path(path))

@@ -1,0 +1,56 @@
+"""Which columns an export without any named has: the same in both ways."""
+
+from pathlib import Path
+
+import pytest
+
+from app.exports.plan.model import ExportColumn, OnBadRow, Plan, TaskFailed
+from app.schemas.ddl.types import Kind, Scalar
+from tests.exports.plan.tasks import Folder, whole
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_members_of_bad_rows_are_columns_in_both_ways(folder: Folder) -> None:
+    plan = Plan(key=["/k"], on_bad_row=OnBadRow.DEAD_LETTER, max_bad_rows=9)
+    sources = [folder.source([b'{"k":1}'], "0"), folder.source([b'{"k":null,"new":1}'], "1")]
+    [(_, row)] = folder.run(whole(*sources), plan).rows
+    assert row == {"k": 1, "new": None}
+    assert [row] == [row for each in folder.run_stages(sources, plan) for _, row in each.rows]
+
+
+def test_columns_come_in_the_order_of_their_first_appearance(folder: Folder) -> None:
+    # DuckDB cannot parse the line in the middle.
+    lines = [b'{"a":1}', rb'{"c":"\ud800\udc00","b":[1,"\ud800"]}', b'{"d":1}', b'{"e" :1,"b":2}']
+    plan = Plan(on_bad_row=OnBadRow.DEAD_LETTER, max_bad_rows=9)
+    sources = [folder.source(lines[:3], "0"), folder.source(lines[3:], "1")]
+    for results in ([folder.run(whole(*sources), plan)], folder.run_stages(sources, plan)):
+        names = [column.name for column in results[0].report.columns]
+        assert names == ["a", "c", "b", "d", "e"]
+        assert all(list(row) == names for each in results for _, row in each.rows)
+
+
+@pytest.mark.parametrize("first", [b"{}", b'{"\\u0061":1}'])
+def test_members_that_turn_up_late_are_columns(folder: Folder, first: bytes) -> None:
+    source = folder.source([*[first] * 1_200, b'{"late":1}'])
+    assert folder.run(whole(source), Plan()).rows[-1][1]["late"] == 1
+
+
+def test_the_last_of_equal_names_counts_on_the_way_to_a_value(folder: Folder) -> None:
+    line = b'{"a":{"b":{"c":1}},"a":{"b":{"c":2},"b":{"c":3}}}'
+    column = ExportColumn(name="v", pointer="/a/b/c", type=Scalar(Kind.BIGINT))
+    assert folder.run(whole(folder.source([line])), Plan(columns=[column])).rows == [((), {"v": 3})]
+
+
+def test_records_without_members_are_no_table_in_both_ways(folder: Folder) -> None:
+    sources = [folder.source([b"{}"], n) for n in "01"]
+    for run in (
+        lambda: folder.run(whole(*sources), Plan()),
+        lambda: folder.run_stages(sources, Plan()),
+    ):
+        with pytest.raises(TaskFailed, match="no member") as caught:
+            run()
+        assert caught.value.kind == "columns_differ"
