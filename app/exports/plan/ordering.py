@@ -9,6 +9,7 @@ from msgspec import Struct
 from app.exports.plan import conversion
 from app.exports.plan.levels import level_names, level_text
 from app.exports.plan.model import Column, PartitionColumn, Plan
+from app.exports.plan.sums import total
 
 _SMALL: Final = 2**63
 SORTED_BY: Final = ("ordinal", "rank", "major", "minor")
@@ -33,7 +34,7 @@ def typed(columns: Sequence[tuple[int, Column]], levels: Sequence[PartitionColum
     """Return `rows` with `d0`… of the columns' types instead of their texts."""
     values = (f"{conversion.converted(f'c{n}', column.type)} AS d{n}" for n, column in columns)
     # The texts say what the values take, without converting them.
-    size = " + ".join(["0", *(f"coalesce(strlen(c{n}), 0)" for n, _ in columns)])
+    size = total([f"coalesce(strlen(c{n}), 0)" for n, _ in columns])
     names = (*SORTED_BY, *level_names(levels), f"{size} AS size", *values)
     return f"SELECT {', '.join(names)} FROM rows"
 

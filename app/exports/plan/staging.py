@@ -117,9 +117,8 @@ def _unique_names(layout: Layout) -> Iterator[str]:
     for parent in layout.parents:
         names = f"json_keys(json, {literal(parent)})"
         if layout.inferred and parent == "$":
-            # Also: no member that has no column.
-            found = " + ".join(f"(x[{n + 1}] IS NOT NULL)::INT" for n in layout.places) or "0"
-            yield f"len({names}) = {found}"
+            # Also: no member that has no column. Those that have one are the first pointers.
+            yield f"len({names}) = list_count(x[:{len(layout.places)}])"
         else:
             yield f"coalesce(len({names}) = len(list_distinct({names})), true)"
 
