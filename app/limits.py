@@ -95,6 +95,8 @@ EXPORT_TASK_BYTES: Final = 256 * MIB
 # Raw bytes whose rows one task compares by key, and the most tasks that do.
 EXPORT_BUCKET_BYTES: Final = 1 * GIB
 MAX_EXPORT_BUCKETS: Final = 256
+# Partitions that an export writes: each is a file, which takes some milliseconds.
+MAX_EXPORT_PARTITIONS: Final = 10_000
 # Partitions that an export lists; its files are listed in pages.
 MAX_LISTED_PARTITIONS: Final = 1_000
 

@@ -53,6 +53,7 @@ class ExportErrorKind(StrEnum):
     BAD_ROW = "bad_row"
     TOO_MANY_BAD_ROWS = "too_many_bad_rows"
     COLUMNS_DIFFER = "columns_differ"
+    TOO_MANY_PARTITIONS = "too_many_partitions"
     OUT_OF_SPACE = "out_of_space"
     OUT_OF_MEMORY = "out_of_memory"
     INPUT_DELETED = "input_deleted"

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from app.exports.plan.model import ExportColumn, Grain, PartitionColumn, Plan, TaskFailed
 from app.exports.plan.pointers import json_path, tokens_of
+from app.limits import MAX_EXPORT_PARTITIONS
 
 MAX_COLUMNS: Final = 1_000
 
@@ -94,3 +95,14 @@ def require_names(columns: Sequence[ExportColumn], plan: Plan) -> None:
         if partition and (partition.grain, partition.pointer) != (Grain.VALUE, column.pointer):
             message = f"{column.name!r} names a column and a level of the folders"
             raise TaskFailed("columns_differ", message)
+
+
+def require_few_partitions(count: int) -> None:
+    """Refuse more partitions than an export may write. Raises TaskFailed."""
+    if count > MAX_EXPORT_PARTITIONS:
+        message = f"the rows have {count} partitions; at most {MAX_EXPORT_PARTITIONS} are written"
+        details: dict[str, object] = {
+            "partitions": count,
+            "max_partitions": MAX_EXPORT_PARTITIONS,
+        }
+        raise TaskFailed("too_many_partitions", message, details)
