@@ -95,6 +95,9 @@ EXPORT_TASK_BYTES: Final = 256 * MIB
 # Raw bytes whose rows one task compares by key, and the most tasks that do.
 EXPORT_BUCKET_BYTES: Final = 1 * GIB
 MAX_EXPORT_BUCKETS: Final = 256
+# Columns of an export, and the bytes of their names: as many with 128 characters each.
+MAX_EXPORT_COLUMNS: Final = 1_000
+MAX_EXPORT_NAMES_BYTES: Final = 512_000
 # Partitions that an export writes: each is a file, which takes some milliseconds.
 MAX_EXPORT_PARTITIONS: Final = 10_000
 # Partitions that an export lists; its files are listed in pages.
