@@ -20,6 +20,7 @@ from app.exports.plan.model import (
     Whole,
 )
 from app.exports.plan.process import run_task
+from app.limits import GIB
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -58,6 +59,7 @@ async def test_a_cancelled_task_leaves_no_process(tmp_path: Path) -> None:
     source = _source(tmp_path, 400_000)
     task, child = await _running(source, tmp_path)
     assert psutil.Process(child).environ() == {}
+    assert psutil.Process(child).rlimit(psutil.RLIMIT_DATA)[0] < 2 * GIB
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
