@@ -100,6 +100,11 @@ EXCERPT_BYTES: Final = 1 * KIB
 MAX_EXPORT_EXCERPTS_BYTES: Final = 64 * MIB
 # What a task reports: files, partitions, and up to 100,000 bad rows with path and pointer.
 MAX_EXPORT_REPORT_BYTES: Final = 512 * MIB
+# Columns of an export, and the bytes of their names: as many with 128 characters each.
+MAX_EXPORT_COLUMNS: Final = 1_000
+MAX_EXPORT_NAMES_BYTES: Final = 512_000
+# Partitions that an export writes: each is a file, which takes some milliseconds.
+MAX_EXPORT_PARTITIONS: Final = 10_000
 # Partitions that an export lists; its files are listed in pages.
 MAX_LISTED_PARTITIONS: Final = 1_000
 

@@ -21,6 +21,7 @@ from app.exports import advance_store, ending
 from app.exports.advance_store import ActiveExport, NewTask
 from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
 from app.exports.plan.columns import united_columns
+from app.exports.plan.layout import require_few_partitions
 from app.exports.plan.model import OnBadRow, PartitionRows, Plan, TaskFailed
 from app.exports.task_inputs import BucketInput, PublishInput, WriteInput
 from app.outages import DatabaseUnavailable
@@ -111,6 +112,7 @@ async def _begin_next(conn: Connection, export: ActiveExport, plan: Plan) -> lis
             found = await advance_store.select_partitions(conn, export)
             stage = ExportStage.WRITE
             sizes = total_bytes(found)
+            require_few_partitions(len(sizes))
             groups = grouped(sizes, max(plan.file_bytes, sum(sizes.values()) // _WRITE_TASKS))
             tasks = [_task(WriteInput(partitions=each)) for each in groups]
         case ExportStage.WHOLE | ExportStage.WRITE:

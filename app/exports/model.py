@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from app.executions.callback_urls import CallbackUrl
 from app.executions.model import Labels
 from app.exports.plan.model import OnBadRow
-from app.limits import MAX_LISTED_PARTITIONS
+from app.limits import MAX_EXPORT_COLUMNS, MAX_LISTED_PARTITIONS
 from app.runs.model import SnapshotRef
 
 MAX_BAD_ROWS: Final = 100_000
@@ -53,6 +53,7 @@ class ExportErrorKind(StrEnum):
     BAD_ROW = "bad_row"
     TOO_MANY_BAD_ROWS = "too_many_bad_rows"
     COLUMNS_DIFFER = "columns_differ"
+    TOO_MANY_PARTITIONS = "too_many_partitions"
     OUT_OF_SPACE = "out_of_space"
     OUT_OF_MEMORY = "out_of_memory"
     INPUT_DELETED = "input_deleted"
@@ -86,7 +87,7 @@ class ColumnChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     type: str | None = None
 
 
-Columns = Annotated[dict[ColumnName, Pointer | ColumnChoice], Meta(max_length=1_000)]
+Columns = Annotated[dict[ColumnName, Pointer | ColumnChoice], Meta(max_length=MAX_EXPORT_COLUMNS)]
 Level = Annotated[dict[ColumnName, Pointer], Meta(max_length=1)]
 
 

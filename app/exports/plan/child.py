@@ -31,7 +31,7 @@ from app.exports.plan.progress import Meter
 from app.exports.plan.session import open_session, threads_of
 from app.exports.plan.stages import run_bucket, run_map, run_write
 from app.exports.plan.whole import run_whole
-from app.limits import MAX_EXPORT_REPORT_BYTES
+from app.limits import GIB, MAX_EXPORT_REPORT_BYTES
 from app.sandbox.lockdown import die_with_parent
 
 _OUT_OF_SPACE: Final = ("No space left on device", "max_temp_directory_size", "Disk quota exceeded")
@@ -39,6 +39,9 @@ _OUT_OF_MEMORY: Final = "the task needs more memory than it has, also with spill
 # They may not happen again; what else is raised is a fault of the program, and does.
 _OF_THE_HOST: Final = (OSError, duckdb.OperationalError, duckdb.FatalException)
 _PROGRESS_S: Final = 0.5
+# What is reserved but not in use counts, too: as much again as the task takes, and libraries.
+_DATA_SHARE: Final = 2
+_DATA_BYTES: Final = 1 * GIB
 
 
 def main(parent_pid: int) -> None:
@@ -50,6 +53,9 @@ def main(parent_pid: int) -> None:
     os.dup2(2, 1)
     (length,) = protocol.LENGTH.unpack(sys.stdin.buffer.read(protocol.LENGTH.size))
     request = protocol.decode_request(sys.stdin.buffer.read(length))
+    # A fault that takes memory without end ends this process, not others of the host.
+    data_bytes = _DATA_SHARE * request.resources.memory_bytes + _DATA_BYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (data_bytes, data_bytes))
     _send(replies, _answer(request, replies))
 
 

@@ -7,7 +7,7 @@ import msgspec
 from app.exports.plan import numbers
 from app.exports.plan.fitting import Misfit, fitted
 from app.exports.plan.hive import MAX_FOLDER_BYTES, folder
-from app.exports.plan.layout import Layout
+from app.exports.plan.layout import Layout, Names, member
 from app.exports.plan.members import Members, members_of, string_of, value_at
 from app.exports.plan.model import ExportColumn, Grain, PartitionColumn
 from app.exports.plan.moments import Moment, parse_moment
@@ -47,7 +47,7 @@ class ExactReader:
         self._levels = [(column, tokens_of(column.pointer)) for column in layout.partition_by]
         self._latest = None if layout.latest is None else layout.tokens[layout.latest]
         self._columns = [(column, tokens_of(column.pointer)) for column in layout.columns]
-        self._names = {column.name for column in layout.columns} if layout.inferred else None
+        self._names = Names(c.name for c in layout.columns) if layout.inferred else None
 
     @property
     def columns(self) -> tuple[ExportColumn, ...]:
@@ -55,13 +55,13 @@ class ExactReader:
         return tuple(column for column, _ in self._columns)
 
     def read(self, ordinal: int, line: bytes) -> ExactRow:
-        """Return the row of a line. Raises BadLine."""
+        """Return the row of a line. Raises BadLine, and TaskFailed for too many columns."""
         try:
             members = members_of(line)
         except ValueError:
             raise BadLine("not_an_object", "", "is not an object") from None
         if self._names is not None:
-            self._collect(members)
+            self._collect(members, self._names)
         order = self._order(members)
         return ExactRow(
             o=ordinal,
@@ -73,19 +73,15 @@ class ExactReader:
             c=[_column(members, column, tokens) for column, tokens in self._columns],
         )
 
-    def _collect(self, members: Members) -> None:
-        known = self._names or set()
+    def _collect(self, members: Members, names: Names) -> None:
         for name in members:
-            if name not in known:
-                try:
-                    name.encode()
-                except UnicodeEncodeError:
-                    message = "has a name with half a surrogate pair, which has no UTF-8"
-                    raise BadLine("bad_value", "", message) from None
-                known.add(name)
-                self._names = known
-                escaped = name.replace("~", "~0").replace("/", "~1")
-                self._columns.append((ExportColumn(name=name, pointer=f"/{escaped}"), (name,)))
+            try:
+                is_new = names.add(name)
+            except UnicodeEncodeError:
+                message = "has a name with half a surrogate pair, which has no UTF-8"
+                raise BadLine("bad_value", "", message) from None
+            if is_new:
+                self._columns.append((member(name), (name,)))
 
     def _order(self, members: Members) -> numbers.Order:
         if self._latest is None or self._layout.latest is None:

@@ -15,27 +15,37 @@ ROW_GROUP_ROWS: Final = 122_880
 _COLUMNS_KEY: Final = "crivo.columns"
 # DuckDB writes bloom filters for columns with a dictionary, so a dictionary may have a row group.
 _DICTIONARY_BYTES: Final = 64 * 1024 * 1024
-_STORED: Final = (
-    f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
-)
+# Of all columns of a row group: DuckDB sets 40 bytes aside for each, before it has seen one.
+_ROW_GROUP_VALUES: Final = 17 * ROW_GROUP_ROWS
+_MIN_GROUP_ROWS: Final = 2_048
+_STORED: Final = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
 
 
-def stage_options() -> str:
+def stage_options(columns: int) -> str:
     """Return the options of a file between stages."""
-    return f"({_STORED})"
+    return f"({_STORED}, ROW_GROUP_SIZE {_group_rows(columns)})"
 
 
-def export_options(columns: Sequence[Column]) -> str:
-    """Return the options of a file of an export.
+def export_options(stated: str, columns: int, rows: int) -> str:
+    """Return the options of a file of an export, which has so many columns and rows.
 
-    It states the columns of the export, also those that only the folders have.
+    `stated` is of `stated_columns`.
     """
-    stated = msgspec.json.encode(columns).decode()
+    group = _group_rows(columns)
     return (
-        f"({_STORED}, DICTIONARY_SIZE_LIMIT {ROW_GROUP_ROWS},"
+        f"({_STORED}, ROW_GROUP_SIZE {group}, DICTIONARY_SIZE_LIMIT {min(group, rows)},"
         f" STRING_DICTIONARY_PAGE_SIZE_LIMIT {_DICTIONARY_BYTES},"
         f" KV_METADATA {{{literal(_COLUMNS_KEY)}: {literal(stated)}}})"
     )
+
+
+def stated_columns(columns: Sequence[Column]) -> str:
+    """Return what files say of the columns of an export, also of those of the folders alone."""
+    return msgspec.json.encode(columns).decode()
+
+
+def _group_rows(columns: int) -> int:
+    return min(ROW_GROUP_ROWS, max(_MIN_GROUP_ROWS, _ROW_GROUP_VALUES // max(columns, 1)))
 
 
 def columns_of(connection: DuckDBPyConnection, local: str) -> tuple[Column, ...]:

@@ -1,14 +1,12 @@
 """Decide what is read from each line, by a plan."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
 from app.exports.plan.model import ExportColumn, Grain, PartitionColumn, Plan, TaskFailed
 from app.exports.plan.pointers import json_path, tokens_of
-
-MAX_COLUMNS: Final = 1_000
+from app.limits import MAX_EXPORT_COLUMNS, MAX_EXPORT_NAMES_BYTES, MAX_EXPORT_PARTITIONS
 
 
 class Layout(Struct, frozen=True, kw_only=True):
@@ -76,11 +74,40 @@ def member(name: str) -> ExportColumn:
     return ExportColumn(name=name, pointer=f"/{escaped}")
 
 
+class Names:
+    """Names of columns, each once, in order of appearance, no more than an export may have."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        """Begin with some. Raises TaskFailed."""
+        self._names: dict[str, None] = {}
+        self._bytes = 0
+        for name in names:
+            self.add(name)
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names."""
+        return iter(self._names)
+
+    def add(self, name: str) -> bool:
+        """Add a name, and return whether it is new. Raises TaskFailed, UnicodeEncodeError."""
+        if name in self._names:
+            return False
+        self._bytes += len(name.encode())
+        self._names[name] = None
+        if len(self._names) > MAX_EXPORT_COLUMNS:
+            message = f"the records have more than {MAX_EXPORT_COLUMNS} members: name columns"
+            raise TaskFailed("columns_differ", message)
+        if self._bytes > MAX_EXPORT_NAMES_BYTES:
+            message = (
+                f"the names of members have more than {MAX_EXPORT_NAMES_BYTES} bytes: name columns"
+            )
+            raise TaskFailed("columns_differ", message)
+        return True
+
+
 def require_names(columns: Sequence[ExportColumn], plan: Plan) -> None:
     """Refuse columns that no table can have. Raises TaskFailed."""
-    if len(columns) > MAX_COLUMNS:
-        message = f"the records have more than {MAX_COLUMNS} members: name columns"
-        raise TaskFailed("columns_differ", message)
+    Names(column.name for column in columns)
     taken: dict[str, str] = {}
     for column in columns:
         other = taken.setdefault(column.name.lower(), column.name)
@@ -95,3 +122,14 @@ def require_names(columns: Sequence[ExportColumn], plan: Plan) -> None:
         if partition and (partition.grain, partition.pointer) != (Grain.VALUE, column.pointer):
             message = f"{column.name!r} names a column and a level of the folders"
             raise TaskFailed("columns_differ", message)
+
+
+def require_few_partitions(count: int) -> None:
+    """Refuse more partitions than an export may write. Raises TaskFailed."""
+    if count > MAX_EXPORT_PARTITIONS:
+        message = f"the rows have {count} partitions; at most {MAX_EXPORT_PARTITIONS} are written"
+        details: dict[str, object] = {
+            "partitions": count,
+            "max_partitions": MAX_EXPORT_PARTITIONS,
+        }
+        raise TaskFailed("too_many_partitions", message, details)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from duckdb import DuckDBPyConnection
 from msgspec import Struct
@@ -24,6 +25,9 @@ from app.exports.plan.staging import certain_rows, sample_names, stage
 from app.exports.plan.survivors import count
 from app.schemas.ddl.duckdb import duckdb_type
 from app.schemas.ddl.types import Type
+
+# Columns: the expressions of each take some hundred KiB.
+_INFERRED_TOGETHER: Final = 100
 
 
 class Loaded(Struct, frozen=True):
@@ -96,9 +100,12 @@ def _types(connection: DuckDBPyConnection, columns: Sequence[ExportColumn]) -> l
     unknown = [n for n, column in enumerate(columns) if column.type is None]
     if not unknown:
         return [column.type for column in columns if column.type is not None]
-    kinds = ", ".join(conversion.seen(f"c{n}") for n in unknown)
-    found = connection.execute(f"SELECT {kinds} FROM rows").fetchone() or ()
-    inferred = {n: conversion.inferred(bits or 0) for n, bits in zip(unknown, found, strict=True)}
+    inferred = dict[int, Type]()
+    for first in range(0, len(unknown), _INFERRED_TOGETHER):
+        some = unknown[first : first + _INFERRED_TOGETHER]
+        kinds = ", ".join(conversion.seen(f"c{n}") for n in some)
+        found = connection.execute(f"SELECT {kinds} FROM rows").fetchone() or ()
+        inferred |= {n: conversion.inferred(bits or 0) for n, bits in zip(some, found, strict=True)}
     return [column.type or inferred[n] for n, column in enumerate(columns)]
 
 

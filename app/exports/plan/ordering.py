@@ -7,8 +7,11 @@ from duckdb import DuckDBPyConnection
 from msgspec import Struct
 
 from app.exports.plan import conversion
+from app.exports.plan.layout import require_few_partitions
 from app.exports.plan.levels import level_names, level_text
 from app.exports.plan.model import Column, PartitionColumn, Plan
+from app.exports.plan.sums import total
+from app.exports.plan.survivors import count
 
 _SMALL: Final = 2**63
 SORTED_BY: Final = ("ordinal", "rank", "major", "minor")
@@ -33,7 +36,7 @@ def typed(columns: Sequence[tuple[int, Column]], levels: Sequence[PartitionColum
     """Return `rows` with `d0`… of the columns' types instead of their texts."""
     values = (f"{conversion.converted(f'c{n}', column.type)} AS d{n}" for n, column in columns)
     # The texts say what the values take, without converting them.
-    size = " + ".join(["0", *(f"coalesce(strlen(c{n}), 0)" for n, _ in columns)])
+    size = total([f"coalesce(strlen(c{n}), 0)" for n, _ in columns])
     names = (*SORTED_BY, *level_names(levels), f"{size} AS size", *values)
     return f"SELECT {', '.join(names)} FROM rows"
 
@@ -61,7 +64,7 @@ def sort(
     """Make the table `sorted` of values, and return the partitions in its order.
 
     Rows with equal `names` are a partition, whose values are `texts`. `size` of a row is about its
-    bytes.
+    bytes. Raises TaskFailed for too many partitions.
     """
     grouped = "".join(f"{name}, " for name in names)
     order = f"ORDER BY {', '.join(names)}" if names else ""
@@ -70,6 +73,7 @@ def sort(
         f" FROM (SELECT {grouped}count(*) AS count, sum(size) AS bytes FROM {source}"
         f" {'GROUP BY ALL' if names else 'HAVING count(*) > 0'})"
     )
+    require_few_partitions(count(connection, "parts"))
     renamed = "".join(f", {name} AS of_{name}" for name in names)
     same = " AND ".join(f"of_{name} IS NOT DISTINCT FROM {name}" for name in names)
     selected = ", ".join(values) or "NULL"

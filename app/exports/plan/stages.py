@@ -28,6 +28,7 @@ from app.exports.plan.model import (
 from app.exports.plan.ordering import Partition, kept, sort, sort_typed, typed
 from app.exports.plan.progress import Meter
 from app.exports.plan.session import threads_of
+from app.exports.plan.sums import total
 from app.exports.plan.survivors import count, find_losers, ranked
 from app.exports.plan.writing import copy_sorted, counts, form_of, write_partitions
 from app.schemas.ddl.duckdb import quoted
@@ -55,7 +56,7 @@ def run_map(
     source = f"(SELECT *, {_bucket(plan, task.buckets)} AS bucket, 1 AS size FROM rows)"
     with meter.step(0.3):
         buckets = sort(connection, source, values, ["bucket"], ["CAST(bucket AS VARCHAR)"])
-    files = [_write(connection, each, output) for each in buckets]
+    files = [_write(connection, each, output, len(values)) for each in buckets]
     return Report(
         rows_in=loaded.rows_in,
         rows_out=sum(file.rows for file in files),
@@ -86,7 +87,7 @@ def run_bucket(
     levels = list(level_names(plan.partition_by))
     texts = [level_text(g, column) for g, column in zip(levels, plan.partition_by, strict=True)]
     with meter.step(0.4):
-        texts_size = " + ".join(["0", *(f"coalesce(strlen(c{n}), 0)" for n in range(len(names)))])
+        texts_size = total([f"coalesce(strlen(c{n}), 0)" for n in range(len(names))])
         source = f"(SELECT *, {texts_size} AS size FROM rows) ANTI JOIN losers USING (ordinal)"
         partitions = sort(connection, source, values, levels, texts)
     rows_out = rows_in - duplicates
@@ -97,7 +98,7 @@ def run_bucket(
         duplicates=duplicates,
         bad_rows=0,
         bad=(),
-        files=[_write(connection, whole, output)] if rows_out else [],
+        files=[_write(connection, whole, output, len(values))] if rows_out else [],
         columns=(),
         partitions=counts(partitions),
         cpu_ms=0.0,
@@ -127,18 +128,18 @@ def run_write(
     connection.execute(f"CREATE VIEW typed AS {typed(numbered, plan.partition_by)}")
     with meter.step(0.6):
         partitions = sort_typed(connection, "typed", numbered, plan.partition_by)
-    total = sum(partition.rows for partition in partitions)
+    rows_out = sum(partition.rows for partition in partitions)
     files = write_partitions(
         connection,
         partitions,
         form_of(numbered, columns, plan.partition_by, output),
         file_bytes=plan.file_bytes,
         threads=threads_of(resources),
-        on_rows=lambda rows: meter.add(0.4 * rows / total),
+        on_rows=lambda rows: meter.add(0.4 * rows / rows_out),
     )
     return Report(
-        rows_in=total,
-        rows_out=total,
+        rows_in=rows_out,
+        rows_out=rows_out,
         duplicates=0,
         bad_rows=0,
         bad=(),
@@ -229,9 +230,11 @@ def _stated(plan: Plan) -> Iterator[Column]:
         yield Column(name=column.name, type=column.type, source=column.source)
 
 
-def _write(connection: DuckDBPyConnection, part: Partition, output: Path) -> WrittenFile:
+def _write(
+    connection: DuckDBPyConnection, part: Partition, output: Path, columns: int
+) -> WrittenFile:
     """Write rows of `sorted` to the file of a bucket."""
     bucket = int(part.values[0] or 0)
     name = f"bucket-{bucket:05d}.parquet"
-    copy_sorted(connection, "*", part.first, part.rows, output / name, stage_options())
+    copy_sorted(connection, "*", part.first, part.rows, output / name, stage_options(columns))
     return written(output / name, name, part.rows, bucket=bucket)

@@ -1,7 +1,7 @@
 """Load lines into a table: the texts of values that are certain, or the line."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby, takewhile
+from itertools import groupby
 from typing import Final
 
 import duckdb
@@ -9,11 +9,11 @@ from duckdb import DuckDBPyConnection
 
 from app.exports.plan import conversion
 from app.exports.plan.hive import MAX_FOLDER_BYTES
-from app.exports.plan.layout import Layout
+from app.exports.plan.layout import Layout, Names
 from app.exports.plan.levels import level
 from app.exports.plan.model import Grain, PartitionColumn, SourceFile
 from app.exports.plan.places import is_zstd
-from app.limits import MIB
+from app.limits import MAX_EXPORT_COLUMNS, MIB
 from app.schemas.ddl.duckdb import literal
 
 # A line of a dataset has at most 16 MiB.
@@ -26,17 +26,21 @@ _CHARACTER_BYTES: Final = 4
 def sample_names(connection: DuckDBPyConnection, sources: Sequence[SourceFile]) -> list[str]:
     """Return the names of members of the first records, in order of appearance.
 
-    They end at a line that DuckDB cannot parse, whose members would come next.
+    They end at a line that DuckDB cannot parse, whose members would come next. Raises TaskFailed
+    for more than an export may have.
     """
-    found: dict[str, None] = {}
+    found = Names()
     for lines in _reads(sources[:1]):
+        # One more than there may be shows that there are too many.
         rows = connection.execute(
-            "SELECT CASE json_type(json) WHEN 'OBJECT' THEN json_keys(json) ELSE"
-            " CASE WHEN json IS NOT NULL THEN [] END END"
+            "SELECT CASE json_type(json)"
+            f" WHEN 'OBJECT' THEN json_keys(json)[:{MAX_EXPORT_COLUMNS + 1}]"
+            " ELSE CASE WHEN json IS NOT NULL THEN [] END END"
             f" FROM (SELECT json FROM {lines} LIMIT {_SAMPLE})"
-        ).fetchall()
-        for (names,) in takewhile(lambda row: row[0] is not None, rows):
-            found.update(dict.fromkeys(names))
+        )
+        while (row := rows.fetchone()) and row[0] is not None:
+            for name in row[0]:
+                found.add(name)
     return list(found)
 
 
@@ -127,9 +131,8 @@ def _unique_names(layout: Layout) -> Iterator[str]:
     for parent in layout.parents:
         names = f"json_keys(json, {literal(parent)})"
         if layout.inferred and parent == "$":
-            # Also: no member that has no column.
-            found = " + ".join(f"(x[{n + 1}] IS NOT NULL)::INT" for n in layout.places) or "0"
-            yield f"len({names}) = {found}"
+            # Also: no member that has no column. Those that have one are the first pointers.
+            yield f"len({names}) = list_count(x[:{len(layout.places)}])"
         else:
             yield f"coalesce(len({names}) = len(list_distinct({names})), true)"
 

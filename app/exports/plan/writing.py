@@ -9,7 +9,7 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 from msgspec import Struct
 
-from app.exports.plan.files import export_options, written
+from app.exports.plan.files import export_options, stated_columns, written
 from app.exports.plan.hive import folders
 from app.exports.plan.model import Column, PartitionColumn, PartitionRows, TaskFailed, WrittenFile
 from app.exports.plan.ordering import Partition
@@ -22,8 +22,8 @@ _FIRST_RATIO: Final = 0.3
 class Form(Struct, frozen=True):
     """What the files of an export have in common."""
 
-    selected: str
-    options: str
+    selected: Sequence[str]
+    stated: str
     levels: Sequence[PartitionColumn]
     output: Path
 
@@ -36,8 +36,8 @@ def form_of(
 ) -> Form:
     """Return the form of files with some of the columns that are stated, by their numbers."""
     # Named here only: a column of `sorted` may not be called `rowid`.
-    selected = ", ".join(f"d{n} AS {quoted(column.name)}" for n, column in columns)
-    return Form(selected, export_options(stated), levels, output)
+    selected = [f"d{n} AS {quoted(column.name)}" for n, column in columns]
+    return Form(selected, stated_columns(stated), levels, output)
 
 
 class _Range(Struct, frozen=True):
@@ -135,8 +135,9 @@ def _write(
     name = f"{folder}/{item.number:06d}.parquet" if folder else f"{item.number:06d}.parquet"
     path = form.output / name
     path.parent.mkdir(parents=True, exist_ok=True)
+    options = export_options(form.stated, len(form.selected), item.rows)
     with connection.cursor() as cursor:
-        copy_sorted(cursor, form.selected, item.first, item.rows, path, form.options)
+        copy_sorted(cursor, ", ".join(form.selected), item.first, item.rows, path, options)
     return written(path, name, item.rows, partition=item.partition.values)
 
 

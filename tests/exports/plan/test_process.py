@@ -26,6 +26,7 @@ from app.exports.plan.model import (
 )
 from app.exports.plan.process import run_task
 from app.exports.plan.session import open_session
+from app.limits import GIB
 from app.schemas.ddl.types import Field, Kind, Scalar, StructOf
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -65,6 +66,7 @@ async def test_a_cancelled_task_leaves_no_process(tmp_path: Path) -> None:
     source = _source(tmp_path, 400_000)
     task, child = await _running(source, tmp_path)
     assert psutil.Process(child).environ() == {}
+    assert psutil.Process(child).rlimit(psutil.RLIMIT_DATA)[0] < 2 * GIB
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -118,8 +120,8 @@ async def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
     parent.kill()
     await parent.wait()
     _, alive = psutil.wait_procs([child], timeout=20)
-    for process in alive:
-        process.kill()
+    for left in alive:
+        left.kill()
     assert not alive
 
 

@@ -1,0 +1,53 @@
+"""How many columns and partitions an export has at most."""
+
+from pathlib import Path
+
+import pytest
+
+from app.exports.plan.model import Grain, OnBadRow, PartitionColumn, Plan, TaskFailed
+from app.limits import MAX_EXPORT_COLUMNS, MAX_EXPORT_PARTITIONS
+from tests.exports.plan.tasks import Folder, whole
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def _wide(first: int, members: int) -> bytes:
+    return b"{%s}" % b",".join(b'"m%d":%d' % (first + n, n) for n in range(members))
+
+
+def test_as_many_columns_as_are_promised_fit_into_memory(folder: Folder) -> None:
+    result = folder.run(whole(folder.source([_wide(0, MAX_EXPORT_COLUMNS)])), Plan(key=["/m7"]))
+    assert [row for _, row in result.rows] == [{f"m{n}": n for n in range(MAX_EXPORT_COLUMNS)}]
+
+
+def test_more_partitions_than_are_written_are_refused(folder: Folder) -> None:
+    lines = [b'{"p":%d,"v":0}' % n for n in range(MAX_EXPORT_PARTITIONS + 1)]
+    levels = [PartitionColumn(name="p", grain=Grain.VALUE, pointer="/p")]
+    with pytest.raises(TaskFailed, match="10001 partitions") as caught:
+        folder.run(whole(folder.source(lines)), Plan(partition_by=levels))
+    assert caught.value.kind == "too_many_partitions"
+    assert caught.value.details == {"partitions": 10_001, "max_partitions": 10_000}
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([_wide(n * 600, 600) for n in range(3)], "more than 1000 members: name columns"),
+        # The sample ends at a line that DuckDB cannot parse.
+        (
+            [_wide(0, 1), b"[", _wide(1, 600), _wide(601, 600)],
+            "more than 1000 members: name columns",
+        ),
+        ([b'{"%s":1}' % (b"n" * 600_000)], "more than 512000 bytes: name columns"),
+    ],
+)
+def test_more_names_than_a_table_has_are_refused_once_they_are_seen(
+    folder: Folder, lines: list[bytes], message: str
+) -> None:
+    plan = Plan(on_bad_row=OnBadRow.DEAD_LETTER, max_bad_rows=1)
+    with pytest.raises(TaskFailed, match=message) as caught:
+        folder.run(whole(folder.source(lines)), plan)
+    assert caught.value.kind == "columns_differ"
