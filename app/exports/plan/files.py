@@ -13,6 +13,7 @@ from app.schemas.ddl.duckdb import literal
 
 ROW_GROUP_ROWS: Final = 122_880
 _COLUMNS_KEY: Final = "crivo.columns"
+_ROUNDED_KEY: Final = "crivo.rounded_order"
 # DuckDB writes bloom filters for columns with a dictionary, so a dictionary may have a row group.
 _DICTIONARY_BYTES: Final = 64 * 1024 * 1024
 _STORED: Final = (
@@ -25,16 +26,20 @@ def stage_options() -> str:
     return f"({_STORED})"
 
 
-def export_options(columns: Sequence[Column]) -> str:
+def export_options(columns: Sequence[Column], *, has_order: bool) -> str:
     """Return the options of a file of an export.
 
-    It states the columns of the export, also those that only the folders have.
+    It states the columns of the export, also those that only the folders have, and whether they
+    have all that orders its rows.
     """
-    stated = msgspec.json.encode(columns).decode()
+    stated = {_COLUMNS_KEY: msgspec.json.encode(columns).decode()}
+    if not has_order:
+        stated[_ROUNDED_KEY] = "true"
+    metadata = ", ".join(f"{literal(key)}: {literal(value)}" for key, value in stated.items())
     return (
         f"({_STORED}, DICTIONARY_SIZE_LIMIT {ROW_GROUP_ROWS},"
         f" STRING_DICTIONARY_PAGE_SIZE_LIMIT {_DICTIONARY_BYTES},"
-        f" KV_METADATA {{{literal(_COLUMNS_KEY)}: {literal(stated)}}})"
+        f" KV_METADATA {{{metadata}}})"
     )
 
 
@@ -45,6 +50,16 @@ def columns_of(connection: DuckDBPyConnection, local: str) -> tuple[Column, ...]
         [_COLUMNS_KEY],
     ).fetchone()
     return msgspec.json.decode(found[0], type=tuple[Column, ...]) if found else ()
+
+
+def have_rounded_order(connection: DuckDBPyConnection, locals_: Sequence[str]) -> bool:
+    """Return whether one of the files lacks a part of what orders its rows."""
+    files = ", ".join(map(literal, locals_))
+    found = connection.execute(
+        f"SELECT 1 FROM parquet_kv_metadata([{files}]) WHERE decode(key) = ? LIMIT 1",
+        [_ROUNDED_KEY],
+    ).fetchone()
+    return found is not None
 
 
 def names_in(connection: DuckDBPyConnection, source: str) -> list[str]:

@@ -33,11 +33,13 @@ def form_of(
     stated: Sequence[Column],
     levels: Sequence[PartitionColumn],
     output: Path,
+    *,
+    has_order: bool,
 ) -> Form:
     """Return the form of files with some of the columns that are stated, by their numbers."""
     # Named here only: a column of `sorted` may not be called `rowid`.
     selected = ", ".join(f"d{n} AS {quoted(column.name)}" for n, column in columns)
-    return Form(selected, export_options(stated), levels, output)
+    return Form(selected, export_options(stated, has_order=has_order), levels, output)
 
 
 class _Range(Struct, frozen=True):
