@@ -70,6 +70,10 @@ _ORDERS: Final[Sequence[tuple[Type | None, Sequence[str]]]] = (
     (Scalar(Kind.INT), _NUMBERS[:2]),
     (Scalar(Kind.DATE), ('"2021-01-14"', '"0001-01-01"', '"9999-12-31"')),
 )
+_EXACT: Final = (
+    *(of for of, _ in _KEYS if of not in (None, Scalar(Kind.STRING))),
+    *(Scalar(Kind.DECIMAL, (20, 2)), Scalar(Kind.INT), Scalar(Kind.DATE), JSON_TEXT),
+)
 
 
 @st.composite
@@ -81,8 +85,8 @@ def _chains(draw: st.DrawFn) -> tuple[Plan, list[list[bytes]]]:
     key_type, keys = draw(st.sampled_from(_KEYS))
     order_type, orders = draw(st.sampled_from(_ORDERS))
     columns = [
-        ExportColumn(name=key, pointer=f"/{key}", type=key_type),
-        ExportColumn(name=order, pointer=f"/{order}", type=order_type),
+        ExportColumn(name=key, pointer=f"/{key}", type=key_type, source="request"),
+        ExportColumn(name=order, pointer=f"/{order}", type=order_type, source="request"),
         ExportColumn(name="n", pointer="/n"),
     ]
     plan = Plan(
@@ -104,7 +108,7 @@ def _chains(draw: st.DrawFn) -> tuple[Plan, list[list[bytes]]]:
     return plan, exports
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_chains())
 def test_a_chain_of_exports_has_the_rows_of_one(chain: tuple[Plan, list[list[bytes]]]) -> None:
     plan, exports = chain
@@ -116,9 +120,8 @@ def test_a_chain_of_exports_has_the_rows_of_one(chain: tuple[Plan, list[list[byt
             try:
                 result = folder.run(whole(source, base=base), plan)
             except TaskFailed as failure:
-                # What cannot be exact is refused, and never only because of earlier lines.
-                assert number
-                assert failure.kind == "columns_differ"
+                if not number or failure.kind != "columns_differ" or _is_exact(plan):
+                    raise
                 return
             base = [
                 *(held for n, held in enumerate(base) if n not in result.report.replaced),
@@ -127,6 +130,13 @@ def test_a_chain_of_exports_has_the_rows_of_one(chain: tuple[Plan, list[list[byt
             if number:
                 everything = folder.run(whole(*sources[: number + 1]), plan)
                 assert _numbers(base) == _numbers(everything.held)
+
+
+def _is_exact(plan: Plan) -> bool:
+    """Return whether no values of these columns can be a reason to refuse."""
+    return bool(plan.columns) and all(
+        column.type in _EXACT for column in plan.columns if column.name != "n"
+    )
 
 
 def _numbers(files: Sequence[HeldFile]) -> list[tuple[int, str]]:
