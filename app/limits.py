@@ -91,6 +91,8 @@ MAX_RECORD_STREAMS: Final = 8
 
 # Raw bytes of an export that one task takes; more are read by several, of so many each.
 MAX_WHOLE_EXPORT_BYTES: Final = 8 * GIB
+# Bytes of files of an earlier export that one task continues; it may have to read all of them.
+MAX_CONTINUED_EXPORT_BYTES: Final = 16 * GIB
 EXPORT_TASK_BYTES: Final = 256 * MIB
 # Raw bytes whose rows one task compares by key, and the most tasks that do.
 EXPORT_BUCKET_BYTES: Final = 1 * GIB

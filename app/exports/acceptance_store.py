@@ -9,9 +9,10 @@ import msgspec
 from msgspec import Struct
 
 from app.datasets.quota_store import LOCK_ADDITIONS
-from app.db import Connection, from_row, optional_from_row
+from app.db import Connection, from_row
 from app.exports.model import ExportStage
 from app.exports.parts import ReadParts
+from app.exports.plan.model import Column
 from app.limits import EXPORT_TASK_BYTES, WORKER_TIMEOUT_SECONDS
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
@@ -56,12 +57,15 @@ class NewTask(Struct, frozen=True, kw_only=True):
 class Base(Struct, frozen=True, kw_only=True):
     """The export that another may continue.
 
-    `files` are those that it has published, `kept` those of them that are still known.
+    `files` are those that it has published, `kept` those of them that are still known; `bytes`
+    are theirs. `columns` are as they were written.
     """
 
     id: UUID
     files: int
     kept: int
+    bytes: int
+    columns: Sequence[Column]
 
 
 # The files that snapshot $3 has and snapshot $4 has not. Consecutive parts of a file that begin in
@@ -117,7 +121,7 @@ async def has_engine(conn: Connection) -> bool:
 
 
 SELECT_BASE = """
-SELECT e.id, e.files,
+SELECT e.id, e.files, coalesce(e.bytes, 0) AS bytes, e.columns,
        (SELECT count(*)
         FROM export_files AS f
         WHERE f.tenant_id = e.tenant_id AND f.export_id = e.id AND f.published) AS kept
@@ -134,7 +138,10 @@ async def select_base(
 ) -> Base | None:
     """Find the latest export of a snapshot with an equal plan and destination."""
     row = await conn.fetchrow(SELECT_BASE, tenant, dataset_id, snapshot, plan_sha256)
-    return optional_from_row(Base, row)
+    if row is None:
+        return None
+    columns = msgspec.json.decode(row["columns"] or b"[]", type=list[Column])
+    return Base(**{**row, "columns": columns})
 
 
 # Of snapshot $3, by a snapshot up to $4.

@@ -33,12 +33,13 @@ from app.exports.acceptance_store import (
 from app.exports.destinations import require_allowed
 from app.exports.first_tasks import first_tasks
 from app.exports.model import CreateExport, ExportStatus, QueuedExport
+from app.exports.plan.continuing import CannotRead, reading_of
 from app.exports.plan.model import Plan
 from app.exports.plans import fields_of, hash_of, plan_of
 from app.exports.problems import CannotContinue
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import remember, require_new
-from app.limits import MIN_COUNTED_PART_BYTES
+from app.limits import MAX_CONTINUED_EXPORT_BYTES, MAX_WHOLE_EXPORT_BYTES, MIN_COUNTED_PART_BYTES
 from app.metrics import count_export
 from app.quotas.model import effective_caps
 from app.resources import Resources
@@ -47,6 +48,7 @@ from app.runs.acceptance_store import select_input
 from app.schemas.ddl.types import Field
 from app.tenants.store import select_tenant
 
+_SINCE = "/since"
 # What the export as it is shown has members of its own for.
 _SHOWN_ELSEWHERE = ("labels", "callback_url")
 
@@ -161,7 +163,7 @@ async def _insert(
     plan_sha256 = hash_of(planned.plan, planned.destination)
     base_id = None
     if wanted.since is not None:
-        base_id = await _base(conn, tenant, found, wanted.since, plan_sha256)
+        base_id = await _base(conn, tenant, planned, wanted.since, plan_sha256)
     parts = await select_parts(
         conn,
         tenant,
@@ -169,6 +171,12 @@ async def _insert(
         found.number,
         since=None if base_id is None else wanted.since,
     )
+    raw_bytes = sum(each.raw_bytes for each in parts)
+    if base_id is not None and raw_bytes > MAX_WHOLE_EXPORT_BYTES:
+        raise _cannot_continue(
+            f"{raw_bytes} bytes of records are newer, and at most {MAX_WHOLE_EXPORT_BYTES} are"
+            " added to an earlier export"
+        )
     stage, tasks = first_tasks(
         parts, is_whole=base_id is not None, for_engine=await has_engine(conn)
     )
@@ -189,7 +197,7 @@ async def _insert(
         traceparent=traceparent,
         input_sha256=totals.sha256,
         stage=stage,
-        raw_bytes=sum(each.raw_bytes for each in parts),
+        raw_bytes=raw_bytes,
     )
     if wanted.script is not None:
         new = await scripted.prepare(resources, conn, caller, wanted, new)
@@ -199,36 +207,46 @@ async def _insert(
 
 
 async def _base(
-    conn: Connection, tenant: UUID, found: ResolvedSnapshot, since: int, plan_sha256: bytes
+    conn: Connection, tenant: UUID, planned: _Planned, since: int, plan_sha256: bytes
 ) -> UUID:
     """Find the export that another continues. Raises CannotContinue, SnapshotNotFound."""
+    found = planned.snapshot
     assert found.number is not None  # noqa: S101 - it is resolved
-    place = "/since"
     if since > found.number:
-        raise invalid(place, f"is after the snapshot to be exported, which is {found.number}")
-    with _about(place):
+        message = f"is after the snapshot to be exported, which is {found.number}"
+        raise invalid(_SINCE, message)
+    with _about(_SINCE):
         # Its files would not be known otherwise.
         await datasets.resolve(conn, tenant, DatasetRef(name=found.name, snapshot=since))
     base = await select_base(conn, tenant, found.dataset_id, since, plan_sha256)
     if base is None:
-        raise located(
-            place,
-            CannotContinue(
-                f"no export of {found.name}@{since} with the same choices and destination has "
-                "succeeded; omit `since` to export everything"
-            ),
+        raise _cannot_continue(
+            f"no export of {found.name}@{since} with the same choices and destination has succeeded"
         )
     if base.kept != base.files:
-        message = f"files of the export {base.id} are deleted; omit `since` to export everything"
-        raise located(place, CannotContinue(message))
+        raise _cannot_continue(f"files of the export {base.id} are deleted")
+    if base.bytes > MAX_CONTINUED_EXPORT_BYTES:
+        raise _cannot_continue(
+            f"the export {base.id} has {base.bytes} bytes, and at most {MAX_CONTINUED_EXPORT_BYTES}"
+            " are continued"
+        )
+    if base.files:
+        try:
+            reading_of(planned.plan, base.columns)
+        except CannotRead as reason:
+            raise _cannot_continue(str(reason)) from None
     removal = await find_removal(conn, tenant, found.dataset_id, since, found.number)
     if removal is not None:
-        message = (
+        raise _cannot_continue(
             f"{found.name}@{removal} has replaced or left out files of {found.name}@{since}, so "
-            "records have gone; omit `since` to export everything"
+            "records have gone"
         )
-        raise located(place, CannotContinue(message))
     return base.id
+
+
+def _cannot_continue(reason: str) -> Problem:
+    message = f"{reason}; omit `since` to export everything"
+    return located(_SINCE, CannotContinue(message))
 
 
 def _shown(wanted: CreateExport) -> bytes:

@@ -11,10 +11,14 @@ import pytest
 import uuid_utils.compat as uuid
 
 from app.exports.model import CreateExport
-from app.exports.plan.model import JSON_TEXT, ExportColumn, Grain, PartitionColumn, Plan
+from app.exports.plan.model import JSON_TEXT, Column, ExportColumn, Grain, PartitionColumn, Plan
 from app.exports.plans import hash_of, plan_of
 from app.exports.task_inputs import PartRange, WholeInput
-from app.limits import MIN_COUNTED_PART_BYTES
+from app.limits import (
+    MAX_CONTINUED_EXPORT_BYTES,
+    MAX_WHOLE_EXPORT_BYTES,
+    MIN_COUNTED_PART_BYTES,
+)
 from app.schemas.ddl.types import Kind, Scalar, StructOf
 from app.tenants.model import DEFAULT_TENANT
 from tests.exports.exported_datasets import LINE, create, plan_in, put_dataset, put_file, row_of
@@ -181,6 +185,75 @@ def test_an_export_continues_one_whose_input_was_only_appended_to(system: System
     replaced = create(system, name, since=2)
     assert replaced.status_code == 409
     assert f"{name}@4 has replaced" in replaced.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("of_key", "of_order", "refused"),
+    [
+        (Kind.UUID, Kind.TIMESTAMP, None),
+        (Kind.CHAR, Kind.DECIMAL, None),
+        (Kind.DOUBLE, Kind.BIGINT, "/event_id"),
+        (None, Kind.BIGINT, "/event_id"),
+        (Kind.BIGINT, Kind.BOOLEAN, "/timestamp"),
+        (Kind.BIGINT, None, "/timestamp"),
+    ],
+)
+def test_an_export_is_continued_if_its_columns_say_what_keys_and_orders_are(
+    system: System, of_key: Kind | None, of_order: Kind | None, refused: str | None
+) -> None:
+    name = put_dataset(system)
+    wanted = {"deduplicate": {"key": "/event_id", "latest_by": "/timestamp"}}
+    plan = plan_of(msgspec.convert({"dataset": name, **wanted}, CreateExport), ())
+    types = {"event_id": of_key, "timestamp": of_order}
+    base = StoredExport(
+        id=uuid.uuid7(),
+        dataset_id=UUID(system.client.get(f"/datasets/{name}").json()["id"]),
+        dataset=name,
+        snapshot=2,
+        plan=plan,
+        plan_sha256=hash_of(plan, None),
+        files=[StoredFile(name="a.parquet")],
+        columns=[Column(name=n, type=Scalar(of), source="schema") for n, of in types.items() if of],
+    )
+    store(system, base)
+
+    continued = create(system, name, since=2, **wanted)
+
+    if refused is None:
+        assert continued.status_code == 202, continued.text
+    else:
+        assert continued.status_code == 409
+        assert continued.json()["detail"].startswith(f"/since: {refused} is not a column of")
+        assert continued.json()["errors"][0]["pointer"] == "/since"
+
+
+def test_an_export_that_is_too_large_for_one_task_is_not_continued(system: System) -> None:
+    name = put_dataset(system)
+    plan = plan_of(CreateExport(dataset=name), ())
+    base = StoredExport(
+        id=uuid.uuid7(),
+        dataset_id=UUID(system.client.get(f"/datasets/{name}").json()["id"]),
+        dataset=name,
+        snapshot=2,
+        plan=plan,
+        plan_sha256=hash_of(plan, None),
+        files=[StoredFile(name="a.parquet")],
+    )
+    store(system, base)
+    put_file(system, name, "new.jsonl")
+    of_new = "file_id IN (SELECT id FROM dataset_files WHERE dataset_id = $1 AND added_in > 2)"
+    for raw_bytes, bytes_, said in (
+        (MAX_WHOLE_EXPORT_BYTES + 1, 4, "are added"),
+        (MAX_WHOLE_EXPORT_BYTES, MAX_CONTINUED_EXPORT_BYTES + 1, "are continued"),
+        (MAX_WHOLE_EXPORT_BYTES, MAX_CONTINUED_EXPORT_BYTES, None),
+    ):
+        new = f"UPDATE dataset_parts SET raw_bytes = {raw_bytes} WHERE {of_new} RETURNING 1"  # noqa: S608 - constants
+        row_of(system, str(base.dataset_id), new)
+        old = f"UPDATE exports SET bytes = {bytes_} WHERE id = $1 RETURNING 1"  # noqa: S608 - constants
+        row_of(system, str(base.id), old)
+        answer = create(system, name, since=2)
+        assert answer.status_code == (409 if said else 202), answer.text
+        assert said is None or said in answer.json()["detail"]
 
 
 def test_an_unfinished_export_keeps_its_snapshot_but_not_its_dataset(system: System) -> None:

@@ -151,7 +151,7 @@ def seen(v: str) -> str:
         f" WHEN 't' THEN {_BOOLEANS} WHEN 'f' THEN {_BOOLEANS} ELSE"
         f" CASE WHEN {is_plain_integer(v)}"
         f" THEN CASE WHEN length({v}) <= {_DOUBLE_DIGITS} THEN {_SHORT} ELSE {_LONG} END"
-        f" WHEN {_exact_double(v)} THEN {_DOUBLES} ELSE {_NUMBERS} END END END)"
+        f" WHEN {exact_double(v)} THEN {_DOUBLES} ELSE {_NUMBERS} END END END)"
     )
 
 
@@ -174,7 +174,7 @@ def alike(a: Type, b: Type) -> bool:
     return duckdb_type(a) == duckdb_type(b) and (a == JSON_TEXT) == (b == JSON_TEXT)
 
 
-def _exact_double(v: str) -> str:
+def exact_double(v: str) -> str:
     """Return whether the shortest text of the nearest double has the value of a number's text."""
     digits = f"length(regexp_replace({v}, '[eE].*|[^0-9]', '', 'g'))"
     short = f"({_matches(v, _SMALL_EXPONENT)} AND {digits} <= {_DOUBLE_DIGITS})"

@@ -13,6 +13,7 @@ from app.schemas.ddl.duckdb import literal
 
 ROW_GROUP_ROWS: Final = 122_880
 _COLUMNS_KEY: Final = "crivo.columns"
+_ROUNDED_KEY: Final = "crivo.rounded_order"
 # DuckDB writes bloom filters for columns with a dictionary, so a dictionary may have a row group.
 _DICTIONARY_BYTES: Final = 64 * 1024 * 1024
 # Of all columns of a row group: DuckDB sets 40 bytes aside for each, before it has seen one.
@@ -29,19 +30,25 @@ def stage_options(columns: int) -> str:
 def export_options(stated: str, columns: int, rows: int) -> str:
     """Return the options of a file of an export, which has so many columns and rows.
 
-    `stated` is of `stated_columns`.
+    `stated` is of `stated_metadata`.
     """
     group = _group_rows(columns)
     return (
         f"({_STORED}, ROW_GROUP_SIZE {group}, DICTIONARY_SIZE_LIMIT {min(group, rows)},"
         f" STRING_DICTIONARY_PAGE_SIZE_LIMIT {_DICTIONARY_BYTES},"
-        f" KV_METADATA {{{literal(_COLUMNS_KEY)}: {literal(stated)}}})"
+        f" KV_METADATA {{{stated}}})"
     )
 
 
-def stated_columns(columns: Sequence[Column]) -> str:
-    """Return what files say of the columns of an export, also of those of the folders alone."""
-    return msgspec.json.encode(columns).decode()
+def stated_metadata(columns: Sequence[Column], *, has_order: bool) -> str:
+    """Return what files say of the columns of an export, also of those of the folders alone.
+
+    `has_order`: the columns have all that orders its rows.
+    """
+    stated = {_COLUMNS_KEY: msgspec.json.encode(columns).decode()}
+    if not has_order:
+        stated[_ROUNDED_KEY] = "true"
+    return ", ".join(f"{literal(key)}: {literal(value)}" for key, value in stated.items())
 
 
 def _group_rows(columns: int) -> int:
@@ -55,6 +62,16 @@ def columns_of(connection: DuckDBPyConnection, local: str) -> tuple[Column, ...]
         [_COLUMNS_KEY],
     ).fetchone()
     return msgspec.json.decode(found[0], type=tuple[Column, ...]) if found else ()
+
+
+def have_rounded_order(connection: DuckDBPyConnection, locals_: Sequence[str]) -> bool:
+    """Return whether one of the files lacks a part of what orders its rows."""
+    files = ", ".join(map(literal, locals_))
+    found = connection.execute(
+        f"SELECT 1 FROM parquet_kv_metadata([{files}]) WHERE decode(key) = ? LIMIT 1",
+        [_ROUNDED_KEY],
+    ).fetchone()
+    return found is not None
 
 
 def names_in(connection: DuckDBPyConnection, source: str) -> list[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from duckdb import DuckDBPyConnection
+
 from app.exports.plan.model import Grain, PartitionColumn
 
 _GRAINS: Final = {
@@ -42,3 +44,22 @@ def level_text(level: str, column: PartitionColumn) -> str:
 def level_names(levels: Sequence[PartitionColumn]) -> Iterator[str]:
     """Yield the names of the levels' columns."""
     return (f"g{n}" for n in range(len(levels)))
+
+
+def list_partitions(
+    connection: DuckDBPyConnection,
+    table: str,
+    partitions: Sequence[Sequence[str | None]],
+    levels: Sequence[PartitionColumn],
+    files: Sequence[str] = (),
+) -> None:
+    """Make a table of partitions: `number`, `file` if there are files, and `g0`…."""
+    parts: dict[str, tuple[str, Sequence[object]]] = {"number": ("INTEGER", range(len(partitions)))}
+    if files:
+        parts["file"] = ("VARCHAR", files)
+    for n, (name, column) in enumerate(zip(level_names(levels), levels, strict=True)):
+        parts[name] = (stored_type(column), [partition[n] for partition in partitions])
+    # One statement for all: each one commits.
+    lists = ", ".join(f"unnest(CAST(? AS {of}[])) AS {name}" for name, (of, _) in parts.items())
+    values = [list(values) for _, values in parts.values()]
+    connection.execute(f"CREATE TABLE {table} AS SELECT {lists}", values)

@@ -34,7 +34,6 @@ class Loaded(Struct, frozen=True):
     """The columns of `rows`, and what was read; the text of a column is `c` with its number."""
 
     columns: tuple[Column, ...]
-    pointers: tuple[str, ...]
     rows_in: int
     bad: tuple[BadRow, ...]
 
@@ -66,14 +65,13 @@ def load(
     )
     with meter.step(0.05):
         types = _types(connection, rest.columns)
-    if known and not plan.columns:
+    if known:
         types = _unchanged(known, rest.columns, types)
     return Loaded(
         columns=tuple(
             Column(name=column.name, type=of, source=column.source if column.type else "inferred")
             for column, of in zip(rest.columns, types, strict=True)
         ),
-        pointers=tuple(column.pointer for column in rest.columns),
         rows_in=count(connection, "staged"),
         bad=rest.bad,
     )
@@ -117,8 +115,8 @@ def _unchanged(
         name = columns[len(known)].name
         raise TaskFailed("columns_differ", f"{name!r} is a member of newer records only")
     found = []
-    for column, of in zip(known, types, strict=True):
-        both = conversion.united(column.type, of)
+    for column, wanted, of in zip(known, columns, types, strict=True):
+        both = of if wanted.type else conversion.united(column.type, of)
         if not conversion.alike(column.type, both):
             message = f"{column.name!r} is of type {duckdb_type(column.type)} no longer"
             raise TaskFailed("columns_differ", message)

@@ -1,6 +1,6 @@
 """Read what an earlier export has written, where newer lines change it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,22 +8,35 @@ import msgspec
 from duckdb import DuckDBPyConnection
 
 from app.exports.plan import conversion, numbers
-from app.exports.plan.files import columns_of, read_parquet
-from app.exports.plan.levels import level_names, stored_type
+from app.exports.plan.continuing import CannotRead, Reading, kept_order, reading_of
+from app.exports.plan.files import columns_of, have_rounded_order, read_parquet
+from app.exports.plan.levels import level_names, list_partitions
 from app.exports.plan.members import string_of
-from app.exports.plan.model import JSON_TEXT, Column, HeldFile, Plan, TaskFailed
+from app.exports.plan.model import Column, HeldFile, Plan, TaskFailed
 from app.exports.plan.moments import parse_moment
 from app.exports.plan.ordering import SORTED_BY
 from app.exports.plan.sums import total
 from app.schemas.ddl.duckdb import literal, quoted
-from app.schemas.ddl.types import INTEGERS, Kind, Scalar
 
 # Older than all lines, which are numbered from 0.
 _FIRST_ORDINAL: Final = -(2**62)
-_INTEGERS: Final = frozenset(kind for kind, _ in INTEGERS)
 _BATCH: Final = 1_000
-# No name of a column in practice.
-_FILE: Final = 'held."crivo:file"'
+
+
+class _Base(msgspec.Struct, frozen=True):
+    """The files of the earlier export, and the name of the column that names them."""
+
+    files: Sequence[HeldFile]
+    reading: Reading
+    name: str
+
+    @property
+    def file(self) -> str:
+        return f"held.{quoted(self.name)}"
+
+    def held(self, numbers_: Sequence[int]) -> str:
+        locals_ = [self.files[n].local for n in numbers_]
+        return f"{read_parquet(locals_, name=self.name)} AS held"
 
 
 def known_columns(connection: DuckDBPyConnection, base: Sequence[HeldFile]) -> tuple[Column, ...]:
@@ -35,26 +48,41 @@ def take_older(
     connection: DuckDBPyConnection,
     base: Sequence[HeldFile],
     columns: Sequence[tuple[int, Column]],
-    pointers: Sequence[str],
     plan: Plan,
     spill: Path,
 ) -> list[int]:
     """Make the table `older` of the rows of files that `rows` change; return the files' numbers.
 
     Those are the files that hold a key of `rows`, or lie in a partition of one that is not in
-    `losers`. `pointers` are those of all columns, by their numbers. Raises TaskFailed.
+    `losers`. Raises TaskFailed.
     """
-    by_pointer = {pointers[n]: column for n, column in columns}
-    _list_files(connection, base, plan)
-    files = _named(held.local for held in base)
-    keys = [
-        f"{_key(by_pointer.get(pointer), pointer)} AS k{n}" for n, pointer in enumerate(plan.key)
-    ]
-    touched = _touched(connection, files, keys, plan)
-    _read(connection, [base[n].local for n in touched], keys, columns, by_pointer, plan)
+    try:
+        reading = reading_of(plan, [column for _, column in columns])
+    except CannotRead as reason:
+        raise TaskFailed("columns_differ", str(reason)) from None
+    files = _Base(base, reading, _free_name(columns))
+    partitions = [held.partition for held in base]
+    list_partitions(
+        connection, "base", partitions, plan.partition_by, [held.local for held in base]
+    )
+    touched = _touched(connection, files, plan)
+    if touched:
+        _require_exact(connection, files, touched, plan)
+    _read(connection, files, touched, columns, plan)
     if plan.latest_by is not None:
         _read_orders(connection, spill)
     return touched
+
+
+def keeps_order(
+    connection: DuckDBPyConnection, plan: Plan, columns: Sequence[tuple[int, Column]]
+) -> bool:
+    """Return whether files of `rows` say all of the values of `latest_by`."""
+    condition = kept_order(plan, columns)
+    if condition is None:
+        return True
+    found = connection.execute(f"SELECT bool_and({condition}) FROM rows").fetchone()
+    return found is None or found[0] is not False
 
 
 def older_rows(columns: Sequence[tuple[int, Column]], plan: Plan) -> str:
@@ -65,25 +93,23 @@ def older_rows(columns: Sequence[tuple[int, Column]], plan: Plan) -> str:
     return f"SELECT {', '.join(names)} FROM older"
 
 
-def _list_files(connection: DuckDBPyConnection, base: Sequence[HeldFile], plan: Plan) -> None:
-    levels = "".join(f", g{n} {stored_type(column)}" for n, column in enumerate(plan.partition_by))
-    connection.execute(f"CREATE TABLE base (number INTEGER, file VARCHAR{levels})")
-    marks = ", ".join("?" * (2 + len(plan.partition_by)))
-    for number, held in enumerate(base):
-        connection.execute(
-            f"INSERT INTO base VALUES ({marks})", [number, held.local, *held.partition]
-        )
+def _free_name(columns: Sequence[tuple[int, Column]]) -> str:
+    taken, name = {column.name.lower() for _, column in columns}, "file"
+    while name in taken:
+        name += "_"
+    return name
 
 
-def _touched(
-    connection: DuckDBPyConnection, files: str, keys: Sequence[str], plan: Plan
-) -> list[int]:
+def _touched(connection: DuckDBPyConnection, base: _Base, plan: Plan) -> list[int]:
     found: list[tuple[int]] = []
-    if plan.key:
-        same = ", ".join(f"k{n}" for n in range(len(plan.key)))
+    keys = [f"{key} AS k{n}" for n, key in enumerate(base.reading.keys)]
+    if keys:
+        source = base.held(range(len(base.files)))
+        _require_clear(connection, source, base.reading, plan.key)
+        same = ", ".join(f"k{n}" for n in range(len(keys)))
         found += connection.execute(
-            f"SELECT DISTINCT number FROM base JOIN (SELECT {_FILE} AS file, {', '.join(keys)}"
-            f" FROM {files}) USING (file) SEMI JOIN rows USING ({same})"
+            f"SELECT DISTINCT number FROM base JOIN (SELECT {base.file} AS file, {', '.join(keys)}"
+            f" FROM {source}) USING (file) SEMI JOIN rows USING ({same})"
         ).fetchall()
     names = list(level_names(plan.partition_by))
     same = " AND ".join(f"base.{name} IS NOT DISTINCT FROM fresh.{name}" for name in names)
@@ -94,83 +120,77 @@ def _touched(
     return sorted({number for (number,) in found})
 
 
+def _require_exact(
+    connection: DuckDBPyConnection, base: _Base, touched: Sequence[int], plan: Plan
+) -> None:
+    """Refuse files whose rows cannot be compared with new ones. Raises TaskFailed."""
+    if plan.latest_by is None:
+        return
+    _require_clear(connection, base.held(touched), base.reading, [plan.latest_by])
+    if have_rounded_order(connection, [base.files[n].local for n in touched]):
+        message = (
+            f"{plan.latest_by}: values of the earlier export have more digits than its column; "
+            "omit `since`, or give the column the type json"
+        )
+        raise TaskFailed("columns_differ", message)
+
+
+def _require_clear(
+    connection: DuckDBPyConnection, source: str, reading: Reading, pointers: Sequence[str]
+) -> None:
+    for pointer in pointers:
+        unclear = reading.unclear.get(pointer)
+        if (
+            unclear
+            and connection.execute(f"SELECT 1 FROM {source} WHERE {unclear} LIMIT 1").fetchone()
+        ):
+            message = (
+                f"{pointer}: a text in the files of the earlier export was a number or a string; "
+                "omit `since`, and give the column no type"
+            )
+            raise TaskFailed("columns_differ", message)
+
+
 def _read(
     connection: DuckDBPyConnection,
-    locals_: Sequence[str],
-    keys: Sequence[str],
+    base: _Base,
+    touched: Sequence[int],
     columns: Sequence[tuple[int, Column]],
-    by_pointer: dict[str, Column],
     plan: Plan,
 ) -> None:
-    text = "NULL" if plan.latest_by is None else _order_text(by_pointer, plan.latest_by)
+    keys = base.reading.keys
     parts = [
-        *keys,
-        f"CAST({text} AS VARCHAR) AS latest",
+        *(f"{key} AS k{n}" for n, key in enumerate(keys)),
+        f"{base.reading.order} AS latest",
+        f"{base.reading.moment} AS moment",
         *(f"base.{name}" for name in level_names(plan.partition_by)),
         *(f"held.{quoted(column.name)} AS d{n}" for n, column in columns),
     ]
-    source = f"{_named(locals_)} JOIN base ON base.file = {_FILE}"
-    if not locals_:
-        source = "(SELECT * FROM base WHERE false)"
+    if touched:
+        source = f"{base.held(touched)} JOIN base ON base.file = {base.file}"
+    else:
+        source = "base WHERE false"
         parts = [
             *(f"'' AS k{n}" for n in range(len(keys))),
             "'' AS latest",
+            "0 AS moment",
             *level_names(plan.partition_by),
             *(f"NULL AS d{n}" for n, _ in columns),
         ]
-    us = conversion.moment_us("latest")
-    rank, major = f"CASE WHEN {us} IS NULL THEN NULL ELSE 3 END", us
-    if plan.latest_by is None:
-        rank, major = "1", "0"
+    rank, major = "1", "0"
+    if plan.latest_by is not None:
+        plain = conversion.is_plain_integer("latest")
+        rank = (
+            f"CASE WHEN us IS NOT NULL THEN {numbers.MOMENT} WHEN {plain} THEN {numbers.NUMBER} END"
+        )
+        major = f"CASE WHEN us IS NOT NULL THEN us WHEN {plain} THEN CAST(latest AS BIGINT) END"
     connection.execute(
         f"CREATE TABLE older AS SELECT row_number() OVER () + {_FIRST_ORDINAL} AS ordinal,"
-        f" CAST({rank} AS TINYINT) AS rank, CAST({major} AS HUGEINT) AS major, '' AS minor, *"
-        f" FROM (SELECT {', '.join(parts)} FROM {source})"
+        f" CAST({rank} AS TINYINT) AS rank, CAST({major} AS HUGEINT) AS major, '' AS minor,"
+        " * EXCLUDE (moment, us) FROM"
+        f" (SELECT *, coalesce(moment, {conversion.moment_us('latest')}) AS us"
+        f" FROM (SELECT {', '.join(parts)} FROM {source}))"
     )
-
-
-def _named(locals_: Iterable[str]) -> str:
-    return f"{read_parquet(list(locals_), name='crivo:file')} AS held"
-
-
-def _key(column: Column | None, pointer: str) -> str:
-    match column:
-        case Column(name=name, type=Scalar(kind=Kind.STRING) as of) if of != JSON_TEXT:
-            return f"'\"' || held.{quoted(name)} || '\"'"
-        case Column(name=name, type=Scalar(kind=kind)) if kind in _INTEGERS:
-            text = f"CAST(held.{quoted(name)} AS VARCHAR)"
-            zeros = f"length({text}) - length(rtrim({text}, '0'))"
-            return (
-                f"CASE WHEN abs(CAST(held.{quoted(name)} AS HUGEINT)) < 10::HUGEINT ** "
-                f"{numbers.MAX_PLAIN_DIGITS} THEN {text}"
-                f" ELSE rtrim({text}, '0') || 'e' || ({zeros}) END"
-            )
-        case _:
-            message = (
-                f"{pointer}: the key of an export that goes on is a column of text or integers"
-            )
-            raise TaskFailed("columns_differ", message)
-
-
-def _order_text(by_pointer: dict[str, Column], pointer: str) -> str:
-    """Return the JSON text of the value that orders rows."""
-    column = by_pointer.get(pointer)
-    match column:
-        case Column(name=name, type=Scalar(kind=Kind.STRING) as of):
-            value = f"held.{quoted(name)}"
-            return value if of == JSON_TEXT else f"to_json({value})"
-        case Column(name=name, type=Scalar(kind=Kind.TIMESTAMP | Kind.DATE)):
-            moment = f"CAST(held.{quoted(name)} AS TIMESTAMPTZ)"
-            return f"to_json(strftime({moment}, '%Y-%m-%dT%H:%M:%S.%fZ'))"
-        case Column(name=name, type=Scalar(kind=kind)) if kind in (
-            *_INTEGERS,
-            Kind.DOUBLE,
-            Kind.DECIMAL,
-        ):
-            return f"held.{quoted(name)}"
-        case _:
-            message = f"{pointer}: what orders the rows of an export that goes on is a column"
-            raise TaskFailed("columns_differ", message)
 
 
 def _read_orders(connection: DuckDBPyConnection, spill: Path) -> None:
@@ -179,7 +199,7 @@ def _read_orders(connection: DuckDBPyConnection, spill: Path) -> None:
     query = connection.execute("SELECT ordinal, latest FROM older WHERE rank IS NULL")
     with file.open("wb") as orders:
         while batch := query.fetchmany(_BATCH):
-            orders.writelines(map(msgspec.json.encode, _orders(batch)))
+            orders.writelines(msgspec.json.encode(order) + b"\n" for order in _orders(batch))
     columns = "{o: 'BIGINT', r: 'TINYINT', j: 'HUGEINT', n: 'VARCHAR'}"
     connection.execute(
         "UPDATE older SET rank = r, major = j, minor = n FROM"

@@ -11,7 +11,7 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 
 from app.exports.plan.files import names_in, read_parquet, stage_options, written
-from app.exports.plan.levels import level_names, level_text, stored_type
+from app.exports.plan.levels import level_names, level_text, list_partitions
 from app.exports.plan.loading import load
 from app.exports.plan.model import (
     BucketTask,
@@ -25,6 +25,7 @@ from app.exports.plan.model import (
     WriteTask,
     WrittenFile,
 )
+from app.exports.plan.older import keeps_order
 from app.exports.plan.ordering import Partition, kept, sort, sort_typed, typed
 from app.exports.plan.progress import Meter
 from app.exports.plan.session import threads_of
@@ -119,12 +120,13 @@ def run_write(
     Raises TaskFailed.
     """
     columns = tuple(_stated(plan))
-    _name_partitions(connection, task.partitions, plan)
+    list_partitions(connection, "wanted", task.partitions, plan.partition_by)
     stated = kept(columns, plan)
     wanted = [column.name for _, column in stated]
     names = _view_rows(connection, task.held, plan, _wanted(plan), also=wanted)
     numbers = {name: n for n, name in enumerate(names)}
     numbered = [(numbers[column.name], column) for _, column in stated]
+    has_order = keeps_order(connection, plan, numbered)
     connection.execute(f"CREATE VIEW typed AS {typed(numbered, plan.partition_by)}")
     with meter.step(0.6):
         partitions = sort_typed(connection, "typed", numbered, plan.partition_by)
@@ -132,7 +134,7 @@ def run_write(
     files = write_partitions(
         connection,
         partitions,
-        form_of(numbered, columns, plan.partition_by, output),
+        form_of(numbered, columns, plan.partition_by, output, has_order=has_order),
         file_bytes=plan.file_bytes,
         threads=threads_of(resources),
         on_rows=lambda rows: meter.add(0.4 * rows / rows_out),
@@ -203,21 +205,10 @@ def _view_rows(
     return [*names, *missing]
 
 
-def _name_partitions(
-    connection: DuckDBPyConnection, partitions: Sequence[Sequence[str | None]], plan: Plan
-) -> None:
-    names = ", ".join(f"{name} VARCHAR" for name in level_names(plan.partition_by))
-    connection.execute(f"CREATE TABLE wanted ({names or 'g VARCHAR'})")
-    marks = ", ".join("?" * len(plan.partition_by)) or "NULL"
-    for partition in partitions:
-        connection.execute(f"INSERT INTO wanted VALUES ({marks})", list(partition))
-
-
 def _wanted(plan: Plan) -> str:
     """Return the condition of rows that are in a partition of the task."""
     same = (
-        f"held.{name} IS NOT DISTINCT FROM CAST(wanted.{name} AS {stored_type(column)})"
-        for name, column in zip(level_names(plan.partition_by), plan.partition_by, strict=True)
+        f"held.{name} IS NOT DISTINCT FROM wanted.{name}" for name in level_names(plan.partition_by)
     )
     return f" AS held SEMI JOIN wanted ON {' AND '.join(same) or 'true'}"
 

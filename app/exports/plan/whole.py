@@ -6,7 +6,7 @@ from duckdb import DuckDBPyConnection
 
 from app.exports.plan.loading import load
 from app.exports.plan.model import Plan, Report, Resources, Whole
-from app.exports.plan.older import known_columns, older_rows, take_older
+from app.exports.plan.older import keeps_order, known_columns, older_rows, take_older
 from app.exports.plan.ordering import kept, sort_typed, typed
 from app.exports.plan.progress import Meter
 from app.exports.plan.session import threads_of
@@ -29,10 +29,11 @@ def run_whole(
     with meter.step(0.1):
         connection.execute(f"CREATE VIEW ranked AS {ranked('rows', len(plan.key))}")
         duplicates = find_losers(connection, len(plan.key))
+    has_order = keeps_order(connection, plan, columns)
     source, replaced = typed(columns, plan.partition_by), []
     if task.base:
         spill = Path(resources.spill)
-        replaced = take_older(connection, task.base, columns, loaded.pointers, plan, spill)
+        replaced = take_older(connection, task.base, columns, plan, spill)
         source += f" UNION ALL {older_rows(columns, plan)}"
         both = f"{ranked('rows', len(plan.key))} UNION ALL {ranked('older', len(plan.key))}"
         connection.execute(f"DROP TABLE losers; CREATE OR REPLACE VIEW ranked AS {both}")
@@ -49,7 +50,7 @@ def run_whole(
     files = write_partitions(
         connection,
         partitions,
-        form_of(columns, loaded.columns, plan.partition_by, output),
+        form_of(columns, loaded.columns, plan.partition_by, output, has_order=has_order),
         file_bytes=plan.file_bytes,
         threads=threads_of(resources),
         on_rows=lambda written: meter.add(0.3 * written / total),

@@ -9,7 +9,7 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 from msgspec import Struct
 
-from app.exports.plan.files import export_options, stated_columns, written
+from app.exports.plan.files import export_options, stated_metadata, written
 from app.exports.plan.hive import folders
 from app.exports.plan.model import Column, PartitionColumn, PartitionRows, TaskFailed, WrittenFile
 from app.exports.plan.ordering import Partition
@@ -33,11 +33,13 @@ def form_of(
     stated: Sequence[Column],
     levels: Sequence[PartitionColumn],
     output: Path,
+    *,
+    has_order: bool,
 ) -> Form:
     """Return the form of files with some of the columns that are stated, by their numbers."""
     # Named here only: a column of `sorted` may not be called `rowid`.
     selected = [f"d{n} AS {quoted(column.name)}" for n, column in columns]
-    return Form(selected, stated_columns(stated), levels, output)
+    return Form(selected, stated_metadata(stated, has_order=has_order), levels, output)
 
 
 class _Range(Struct, frozen=True):

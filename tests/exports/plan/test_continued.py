@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.exports.plan.model import Grain, PartitionColumn, Plan, TaskFailed
+from app.exports.plan.model import ExportColumn, Grain, PartitionColumn, Plan, TaskFailed
+from app.schemas.ddl.types import Kind, Scalar
 from tests.exports.plan.tasks import Folder, Row, rows_of, whole
 
 PLAN = Plan(
@@ -96,3 +97,46 @@ def test_columns_may_have_names_that_mean_something_to_duckdb(folder: Folder) ->
     assert folder.run(whole(earlier, later), PLAN).rows == [(partition, row)]
     staged = folder.run_stages([earlier, later], PLAN)
     assert [row for each in staged for row in each.rows] == [(partition, row)]
+
+
+@pytest.mark.parametrize(
+    ("of", "order", "fine"),
+    [
+        (
+            Scalar(Kind.TIMESTAMP),
+            b'"2021-01-01T00:00:00.0000001Z"',
+            b'"2021-01-01T00:00:00.000001Z"',
+        ),
+        (Scalar(Kind.DOUBLE), b"0.12345678901234567891", b"0.1234567890123456"),
+        (Scalar(Kind.STRING), b"2021", b'"2021-01-01"'),
+    ],
+)
+def test_what_the_files_do_not_keep_of_an_order_is_refused(
+    folder: Folder, of: Scalar, order: bytes, fine: bytes
+) -> None:
+    columns = [
+        ExportColumn(name=n, pointer=f"/{n}", type=t, source="request")
+        for n, t in (("k", Scalar(Kind.INT)), ("t", of))
+    ]
+    plan = Plan(key=["/k"], latest_by="/t", columns=columns)
+    lines = [b'{"k":1,"t":%s}' % each for each in (order, fine)]
+    last = folder.source([lines[0]], "last")
+    for number, line in enumerate(lines):
+        sources = [folder.source([line], f"{number}")]
+        base = folder.run(whole(*sources), plan).held
+        [staged] = folder.run_stages(sources, plan)
+        for held in (base, staged.held):
+            if line == lines[1]:
+                assert len(folder.run(whole(last, base=held), plan).rows) == 1
+                continue
+            with pytest.raises(TaskFailed, match="omit `since`") as caught:
+                folder.run(whole(last, base=held), plan)
+            assert caught.value.kind == "columns_differ"
+
+
+def test_a_requested_text_that_is_a_number_is_no_key(folder: Folder) -> None:
+    columns = [ExportColumn(name="k", pointer="/k", type=Scalar(Kind.STRING), source="request")]
+    plan = Plan(key=["/k"], columns=columns)
+    base = folder.run(whole(folder.source([b'{"k":1}'], "0")), plan).held
+    with pytest.raises(TaskFailed, match="a number or a string"):
+        folder.run(whole(folder.source([b'{"k":"1"}'], "1"), base=base), plan)
