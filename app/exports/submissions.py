@@ -215,7 +215,7 @@ async def _base(
                 "succeeded; omit `since` to export everything"
             ),
         )
-    if base.kept != base.files:
+    if not base.has_files:
         message = f"files of the export {base.id} are deleted; omit `since` to export everything"
         raise located(place, CannotContinue(message))
     removal = await find_removal(conn, tenant, found.dataset_id, since, found.number)
