@@ -147,10 +147,20 @@ WHERE tenant_id = $1 AND export_id = ANY ($2)
 """
 
 COUNT_OUTPUT = """
-UPDATE exports
-SET rows_out = $3, files = $4, bytes = $5, output_sha256 = $6, partitions = $7,
-    tasks_done = tasks_done + 1
-WHERE tenant_id = $1 AND id = $2
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS export_id,
+           $3::bigint AS rows_out,
+           $4::integer AS files,
+           $5::bigint AS bytes,
+           $6::integer AS partitions,
+           $7::bytea AS output_sha256
+)
+UPDATE exports AS e
+SET rows_out = p.rows_out, files = p.files, bytes = p.bytes, partitions = p.partitions,
+    output_sha256 = p.output_sha256, tasks_done = e.tasks_done + 1
+FROM parameters AS p
+WHERE e.tenant_id = p.tenant_id AND e.id = p.export_id
 """
 
 
@@ -174,16 +184,17 @@ async def publish_files(
         key = (task.tenant_id, task.export_id)
         await conn.execute(FORGET_BLOBS, *key, timeout=EXPORT_STATEMENT_SECONDS)
         await _forget_replaced(conn, task)
-    await conn.execute(
+    counts = in_order(
         COUNT_OUTPUT,
-        task.tenant_id,
-        task.export_id,
-        sum(each.file.rows for each in files),
-        len(files),
-        sum(each.file.size_bytes for each in files),
-        output_sha256,
-        len({each.file.partition for each in files}),
+        tenant_id=task.tenant_id,
+        export_id=task.export_id,
+        rows_out=sum(each.file.rows for each in files),
+        files=len(files),
+        bytes=sum(each.file.size_bytes for each in files),
+        partitions=len({each.file.partition for each in files}),
+        output_sha256=output_sha256,
     )
+    await conn.execute(COUNT_OUTPUT, *counts)
 
 
 async def _forget_replaced(conn: Connection, task: ClaimedTask) -> None:
