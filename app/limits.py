@@ -89,6 +89,9 @@ MAX_RECORDS: Final = 1_000
 # Of each tenant, at one API process: each holds a record of up to `MAX_LINE_BYTES`.
 MAX_RECORD_STREAMS: Final = 8
 
+# A statement about all tasks or files of an export takes seconds, if they are very many.
+EXPORT_STATEMENT_SECONDS: Final = 300.0
+
 # Raw bytes of an export that one task takes; more are read by several, of so many each.
 MAX_WHOLE_EXPORT_BYTES: Final = 8 * GIB
 # Bytes of files of an earlier export that one task continues; it may have to read all of them.

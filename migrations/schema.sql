@@ -974,13 +974,17 @@ CREATE TABLE exports (
     rows_out bigint,
     files integer,
     bytes bigint,
+    partitions integer,
     columns bytea,
     cpu_ms double precision DEFAULT 0 NOT NULL,
     peak_memory_bytes bigint,
     error bytea,
     created_at timestamp with time zone NOT NULL,
     started_at timestamp with time zone,
+    publishing_at timestamp with time zone,
     finished_at timestamp with time zone,
+    files_deleted_at timestamp with time zone,
+    errors_deleted_at timestamp with time zone,
     CONSTRAINT exports_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
     CONSTRAINT exports_check CHECK (((status = 'failed'::text) = (error IS NOT NULL))),
     CONSTRAINT exports_check1 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -1010,9 +1014,13 @@ COMMENT ON COLUMN exports.plan_sha256 IS 'of the plan and the destination: only 
 
 COMMENT ON COLUMN exports.run_id IS 'the run whose output is exported, where a script stands before';
 
-COMMENT ON COLUMN exports.columns IS 'the columns as written, as JSON';
+COMMENT ON COLUMN exports.columns IS 'the columns of the records with their types, as JSON';
 
 COMMENT ON COLUMN exports.error IS 'ASCII JSON, as of executions';
+
+COMMENT ON COLUMN exports.publishing_at IS 'since when a destination is changed: no longer to be cancelled';
+
+COMMENT ON COLUMN exports.files_deleted_at IS 'when files of it were deleted, here or at its destination';
 
 CREATE TABLE idempotency_keys (
     tenant_id uuid NOT NULL,
@@ -1926,11 +1934,17 @@ CREATE INDEX exports_active_idx ON exports USING btree (tenant_id, dataset_id) W
 
 CREATE INDEX exports_base_idx ON exports USING btree (tenant_id, dataset_id, snapshot, id DESC) WHERE (status = 'succeeded'::text);
 
-CREATE INDEX exports_destination_idx ON exports USING btree (tenant_id, destination, id) WHERE (destination IS NOT NULL);
+CREATE INDEX exports_destination_idx ON exports USING btree (tenant_id, destination, id) WHERE ((destination IS NOT NULL) AND (finished_at IS NULL));
+
+CREATE INDEX exports_errors_idx ON exports USING btree (finished_at) WHERE ((rows_failed > 0) AND (errors_deleted_at IS NULL));
+
+CREATE INDEX exports_files_idx ON exports USING btree (finished_at) WHERE ((destination IS NULL) AND (status = 'succeeded'::text) AND (files_deleted_at IS NULL));
 
 CREATE INDEX exports_finished_idx ON exports USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
 CREATE INDEX exports_page_idx ON exports USING btree (tenant_id, id DESC);
+
+CREATE INDEX exports_published_idx ON exports USING btree (tenant_id, destination) WHERE ((destination IS NOT NULL) AND (status = 'succeeded'::text) AND (files_deleted_at IS NULL));
 
 CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expires_at);
 

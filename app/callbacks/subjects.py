@@ -18,7 +18,7 @@ from app.db import Connection
 from app.executions.problems import ExecutionNotFound
 from app.executions.store import select_execution, select_status
 from app.exports.problems import export_not_found
-from app.exports.store import select_export, select_status as select_export_status
+from app.exports.store import select_export, select_output as select_export_output
 from app.runs.problems import run_not_found
 from app.runs.store import select_run, select_status as select_run_status
 
@@ -128,7 +128,7 @@ RUN: Final = Subject(name="run", path="/runs", require=_require_run, read_messag
 
 
 async def _require_export(conn: Connection, tenant: UUID, export_id: UUID) -> None:
-    if await select_export_status(conn, tenant, export_id) is None:
+    if await select_export_output(conn, tenant, export_id) is None:
         raise export_not_found(export_id)
 
 

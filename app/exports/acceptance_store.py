@@ -13,7 +13,7 @@ from app.db import Connection, from_row
 from app.exports.model import ExportStage
 from app.exports.parts import ReadParts
 from app.exports.plan.model import Column
-from app.limits import EXPORT_TASK_BYTES, WORKER_TIMEOUT_SECONDS
+from app.limits import EXPORT_STATEMENT_SECONDS, EXPORT_TASK_BYTES, WORKER_TIMEOUT_SECONDS
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
 from app.sql_parameters import in_order
@@ -51,19 +51,18 @@ class NewTask(Struct, frozen=True, kw_only=True):
     """A task to be stored; `input` is JSON of app/exports/task_inputs.py."""
 
     input: bytes
-    raw_bytes: int
+    raw_bytes: int = 0
 
 
 class Base(Struct, frozen=True, kw_only=True):
-    """The export that another may continue.
+    """The export that another may continue, if its files are still there.
 
-    `files` are those that it has published, `kept` those of them that are still known; `bytes`
-    are theirs. `columns` are as they were written.
+    `files` and `bytes` are those that it has published; `columns` are as they were written.
     """
 
     id: UUID
+    has_files: bool
     files: int
-    kept: int
     bytes: int
     columns: Sequence[Column]
 
@@ -121,10 +120,8 @@ async def has_engine(conn: Connection) -> bool:
 
 
 SELECT_BASE = """
-SELECT e.id, e.files, coalesce(e.bytes, 0) AS bytes, e.columns,
-       (SELECT count(*)
-        FROM export_files AS f
-        WHERE f.tenant_id = e.tenant_id AND f.export_id = e.id AND f.published) AS kept
+SELECT e.id, e.files_deleted_at IS NULL AS has_files, e.files, coalesce(e.bytes, 0) AS bytes,
+       e.columns
 FROM exports AS e
 WHERE e.tenant_id = $1 AND e.dataset_id = $2 AND e.snapshot = $3 AND e.plan_sha256 = $4
   AND e.status = 'succeeded'
@@ -200,7 +197,7 @@ async def insert_export(
 async def insert_tasks(
     conn: Connection, tenant: UUID, export_id: UUID, stage: ExportStage, tasks: Sequence[NewTask]
 ) -> None:
-    """Store the tasks of a stage, which workers claim after the commit."""
+    """Store the tasks of a stage, numbered from 1, which workers claim after the commit."""
     await conn.execute(
         INSERT_TASKS,
         tenant,
@@ -208,6 +205,7 @@ async def insert_tasks(
         stage,
         [task.input for task in tasks],
         [task.raw_bytes for task in tasks],
+        timeout=EXPORT_STATEMENT_SECONDS,
     )
 
 

@@ -18,7 +18,8 @@ from app.datasets.blob_cleanup import delete_blobs
 from app.db import Connection
 from app.execution_errors import error_document
 from app.exports import advance_store, ending
-from app.exports.advance_store import ActiveExport, NewTask
+from app.exports.acceptance_store import NewTask
+from app.exports.advance_store import ActiveExport
 from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
 from app.exports.plan.columns import united_columns
 from app.exports.plan.layout import require_few_partitions

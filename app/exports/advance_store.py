@@ -5,18 +5,16 @@ tenants. Locks are taken in one order: the export, its tasks, its files, the ten
 """
 
 from collections.abc import Sequence
-from typing import Final
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
 from app.db import Connection, from_row, optional_from_row
+from app.exports.acceptance_store import NewTask, insert_tasks
 from app.exports.model import ExportStage
 from app.exports.plan.model import Column, PartitionRows
-from app.sql_parameters import in_order
-
-_ALL_FILES_SECONDS: Final = 300.0
+from app.limits import EXPORT_STATEMENT_SECONDS
 
 
 class ActiveExport(Struct, frozen=True, kw_only=True):
@@ -30,7 +28,7 @@ class ActiveExport(Struct, frozen=True, kw_only=True):
     left: int
 
 
-LOCK_EXPORT = """
+LOCK_ADVANCING = """
 SELECT tenant_id
 FROM exports
 WHERE id = $1 AND finished_at IS NULL AND stage NOT IN ('script', 'publish')
@@ -38,7 +36,7 @@ FOR NO KEY UPDATE
 """
 
 # Another process is at it.
-TRY_LOCK_EXPORT = LOCK_EXPORT + "SKIP LOCKED"
+TRY_LOCK_ADVANCING = LOCK_ADVANCING + "SKIP LOCKED"
 
 # A statement of its own: it sees what was committed before the export was locked.
 SELECT_ACTIVE = """
@@ -57,7 +55,7 @@ async def lock_export(conn: Connection, export_id: UUID, *, wait: bool) -> Activ
 
     Without `wait`, one that is locked counts as such.
     """
-    tenant = await conn.fetchval(LOCK_EXPORT if wait else TRY_LOCK_EXPORT, export_id)
+    tenant = await conn.fetchval(LOCK_ADVANCING if wait else TRY_LOCK_ADVANCING, export_id)
     if tenant is None:
         return None
     return optional_from_row(ActiveExport, await conn.fetchrow(SELECT_ACTIVE, tenant, export_id))
@@ -85,27 +83,6 @@ async def select_due_exports(
     return [row["id"] for row in await conn.fetch(SELECT_DUE_EXPORTS, limit, without)]
 
 
-class NewTask(Struct, frozen=True, kw_only=True):
-    """A task to be added: what it reads, and how many bytes that are."""
-
-    input: bytes
-    raw_bytes: int = 0
-
-
-INSERT_TASKS: Final = """
-WITH parameters AS NOT MATERIALIZED (
-    SELECT $1::uuid AS tenant_id,
-           $2::uuid AS export_id,
-           $3::text AS stage,
-           $4::bytea[] AS inputs,
-           $5::bigint[] AS raw_bytes
-)
-INSERT INTO export_tasks (export_id, stage, number, tenant_id, input, raw_bytes)
-SELECT p.export_id, p.stage, t.number, p.tenant_id, t.input, t.raw_bytes
-FROM parameters AS p,
-     unnest(p.inputs, p.raw_bytes) WITH ORDINALITY AS t (input, raw_bytes, number)
-"""
-
 BEGIN_STAGE = """
 UPDATE exports
 SET stage = $3, tasks = tasks + $4
@@ -117,15 +94,7 @@ async def begin_stage(
     conn: Connection, export: ActiveExport, stage: ExportStage, tasks: Sequence[NewTask]
 ) -> None:
     """Begin a stage with its tasks, numbered from 1."""
-    values = in_order(
-        INSERT_TASKS,
-        tenant_id=export.tenant_id,
-        export_id=export.id,
-        stage=stage,
-        inputs=[each.input for each in tasks],
-        raw_bytes=[each.raw_bytes for each in tasks],
-    )
-    await conn.execute(INSERT_TASKS, *values, timeout=_ALL_FILES_SECONDS)
+    await insert_tasks(conn, export.tenant_id, export.id, stage, tasks)
     await conn.execute(BEGIN_STAGE, export.tenant_id, export.id, stage, len(tasks))
 
 
@@ -175,7 +144,7 @@ async def select_columns(conn: Connection, export: ActiveExport) -> list[Sequenc
 
 async def _found(conn: Connection, export: ActiveExport) -> list[bytes]:
     rows = await conn.fetch(
-        SELECT_FOUND, export.tenant_id, export.id, export.stage, timeout=_ALL_FILES_SECONDS
+        SELECT_FOUND, export.tenant_id, export.id, export.stage, timeout=EXPORT_STATEMENT_SECONDS
     )
     return [row["found"] for row in rows]
 
@@ -204,6 +173,6 @@ async def delete_stage_files(
 ) -> list[str]:
     """Delete the files of a stage that no later one reads; return the keys of their blobs."""
     rows = await conn.fetch(
-        DELETE_STAGE_FILES, export.tenant_id, export.id, stage, timeout=_ALL_FILES_SECONDS
+        DELETE_STAGE_FILES, export.tenant_id, export.id, stage, timeout=EXPORT_STATEMENT_SECONDS
     )
     return [row["blob_key"] for row in rows if row["blob_key"] is not None]

@@ -122,7 +122,8 @@ async def cancel_export(export: str, resources: Resources, caller: Caller) -> Ex
     """Cancel an export.
 
     Once the response is sent, any later report of a worker is refused, and nothing is published.
-    Cancelling it again changes nothing; a finished export is a 409.
+    Cancelling it again changes nothing. A finished export is a 409, and so is one whose destination
+    is being changed.
     """
     return await service.cancel(resources, caller, parse_export_id(export))
 
@@ -138,7 +139,8 @@ async def list_export_files(
     """List the files of an export.
 
     Those that are published, by path, a page at a time: rows, bytes and digest of each, and the
-    address that it is downloaded from if its bytes are kept here.
+    address that it is downloaded from if its bytes are kept here. A 410 once files were deleted, by
+    age or by a later export to the destination.
     """
     choices = read_query(request, PageQuery)
     return await service.list_files(

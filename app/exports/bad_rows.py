@@ -10,7 +10,7 @@ from app.exports.error_store import FoundRow, select_errors
 from app.exports.model import BadRowInfo
 from app.exports.problems import export_not_found
 from app.exports.refs import ErrorPosition, parse_position
-from app.exports.store import select_status
+from app.exports.store import select_output
 from app.limits import EXCERPT_BYTES
 from app.pagination import Page, Paginator
 from app.resources import Resources
@@ -36,7 +36,7 @@ async def list_bad_rows(
         found = await select_errors(
             conn, tenant, export_id, after=after, limit=limit + 1, with_excerpts=with_excerpts
         )
-        if not found and await select_status(conn, tenant, export_id) is None:
+        if not found and await select_output(conn, tenant, export_id) is None:
             raise export_not_found(export_id)
     next_cursor = None
     if len(found) > limit:

@@ -12,7 +12,7 @@ from app.exports.plan.model import (
     Grain,
     PartitionColumn,
 )
-from app.exports.pointers import pointer_to, tokens_of
+from app.exports.pointers import checked_tokens, pointer_to
 from app.schemas.ddl.types import (
     MAX_PRECISION,
     Field,
@@ -70,7 +70,7 @@ def _chosen(name: str, choice: str | ColumnChoice, fields: Sequence[Field]) -> E
         raise invalid(place, "the name of a column is text without control characters")
     pointer, type_ = (choice, None) if isinstance(choice, str) else (choice.pointer, choice.type)
     at = place if isinstance(choice, str) else f"{place}/pointer"
-    of_schema = _type_at(fields, tokens_of(pointer, at))
+    of_schema = _type_at(fields, checked_tokens(pointer, at))
     if type_ is None:
         return ExportColumn(
             name=name, pointer=pointer, type=of_schema, source="schema" if of_schema else "inferred"

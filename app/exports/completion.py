@@ -25,7 +25,7 @@ _ID_DIGITS: Final = 12
 async def publish(resources: Resources, task: ClaimedTask) -> list[NamedFile]:
     """Name the files of an export, in the order of their paths, and copy them to its destination.
 
-    Another attempt gives them the same names. Raises TaskFailed, TaskLost, Unavailable, OSError.
+    Another attempt gives them the same names. Raises TaskFailed, LeaseLost, Unavailable, OSError.
     """
     async with resources.pool.acquire() as conn:
         staged = await publish_store.select_staged(conn, task)
@@ -44,7 +44,7 @@ async def _copy(
         found = await read_manifest(conn, task.tenant_id, task.export_id)
     assert found is not None  # noqa: S101 - its task is leased
     manifest = replace(
-        found[1],
+        found,
         rows_out=sum(each.file.rows for each in files),
         output_sha256=output_sha256(files).hex(),
         files=[
@@ -59,7 +59,12 @@ async def _copy(
     )
     folder = await open_destination(resources, task.tenant_id, destination)
     wanted = Publication(manifest=manifest, files=files)
-    await publication.publish(resources.blobs, folder, wanted)
+
+    async def begin() -> None:
+        async with resources.pool.acquire() as conn:
+            await publish_store.begin_publishing(conn, task)
+
+    await publication.publish(resources.blobs, folder, wanted, begin=begin)
 
 
 async def complete(resources: Resources, task: ClaimedTask, files: Sequence[NamedFile]) -> None:

@@ -1,6 +1,7 @@
 """End an export: record how, take leases from its tasks, drop files that nothing will use."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -8,8 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from app.datasets.blob_cleanup import delete_blobs
-from app.db import Connection
+from app.db import Connection, optional_from_row
 from app.exports.model import ExportStatus
+from app.limits import EXPORT_STATEMENT_SECONDS
 from app.metrics import count_export
 from app.resources import Resources
 
@@ -22,8 +24,14 @@ class Ended(Struct, frozen=True, kw_only=True):
     blob_keys: Sequence[str]
 
 
+class Unfinished(Struct, frozen=True, kw_only=True):
+    """An export that has not ended; `publishing_at`: since when its destination is changed."""
+
+    publishing_at: datetime | None
+
+
 LOCK_EXPORT = """
-SELECT status
+SELECT publishing_at
 FROM exports
 WHERE tenant_id = $1 AND id = $2 AND finished_at IS NULL
 FOR NO KEY UPDATE
@@ -48,15 +56,12 @@ WHERE tenant_id = $1 AND export_id = $2 AND NOT published
 RETURNING CASE WHEN stage <> 'base' THEN blob_key END AS blob_key
 """
 
-# A statement about all tasks and files of a large export takes seconds.
-_ALL_SECONDS: Final = 300.0
-
 NOTIFY: Final = "SELECT pg_notify('crivo_executions', $1)"
 
 
-async def lock_unfinished(conn: Connection, tenant: UUID, export_id: UUID) -> bool:
-    """Lock an export until the transaction ends; return False if it has finished."""
-    return await conn.fetchval(LOCK_EXPORT, tenant, export_id) is not None
+async def lock_unfinished(conn: Connection, tenant: UUID, export_id: UUID) -> Unfinished | None:
+    """Lock an export until the transaction ends; return None if it has finished."""
+    return optional_from_row(Unfinished, await conn.fetchrow(LOCK_EXPORT, tenant, export_id))
 
 
 async def end(
@@ -72,8 +77,8 @@ async def end(
     Readers that wait are notified by the commit.
     """
     await conn.execute(END_EXPORT, tenant, export_id, status, error)
-    await conn.execute(STOP_TASKS, tenant, export_id, timeout=_ALL_SECONDS)
-    rows = await conn.fetch(DELETE_FILES, tenant, export_id, timeout=_ALL_SECONDS)
+    await conn.execute(STOP_TASKS, tenant, export_id, timeout=EXPORT_STATEMENT_SECONDS)
+    rows = await conn.fetch(DELETE_FILES, tenant, export_id, timeout=EXPORT_STATEMENT_SECONDS)
     await conn.execute(NOTIFY, msgspec.json.encode({"ended": [export_id]}).decode())
     keys = [row["blob_key"] for row in rows if row["blob_key"] is not None]
     return Ended(export_id=export_id, status=status, blob_keys=keys)

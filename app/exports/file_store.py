@@ -1,7 +1,7 @@
 """Read the published files of an export, and its manifest."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -9,14 +9,12 @@ import msgspec
 from msgspec import Struct
 
 from app.db import Connection
-from app.exports.model import ExportFile, ExportStatus, Manifest, ManifestFile
+from app.exports.model import ExportFile, Manifest, ManifestFile
 from app.exports.plan.model import Column, Plan
 from app.exports.written import columns_in, folder_of
+from app.limits import EXPORT_STATEMENT_SECONDS
 from app.payloads.model import StoredPayload
 from app.runs.model import SnapshotRef
-
-# A statement about very many files takes seconds.
-_ALL_FILES_SECONDS: Final = 300.0
 
 SELECT_FILE_PAGE = """
 SELECT name, rows, bytes, encode(sha256, 'hex') AS sha256, blob_key
@@ -64,7 +62,7 @@ async def select_file(
 
 
 SELECT_HEAD = """
-SELECT status, dataset, snapshot, plan, columns, rows_in, duplicates, rows_failed, rows_out,
+SELECT dataset, snapshot, plan, columns, rows_in, duplicates, rows_failed, rows_out,
        encode(input_sha256, 'hex') AS input_sha256, encode(output_sha256, 'hex') AS output_sha256
 FROM exports
 WHERE tenant_id = $1 AND id = $2
@@ -78,21 +76,16 @@ ORDER BY name
 """
 
 
-async def read_manifest(
-    conn: Connection, tenant: UUID, export_id: UUID
-) -> tuple[ExportStatus, Manifest] | None:
-    """Return the status of an export, and its manifest by then; None: there is no such export.
-
-    In one transaction both are of one moment.
-    """
+async def read_manifest(conn: Connection, tenant: UUID, export_id: UUID) -> Manifest | None:
+    """Return the manifest of an export as it is now; None: there is no such export."""
     row = await conn.fetchrow(SELECT_HEAD, tenant, export_id)
     if row is None:
         return None
-    rows = await conn.fetch(SELECT_ALL_FILES, tenant, export_id, timeout=_ALL_FILES_SECONDS)
+    rows = await conn.fetch(SELECT_ALL_FILES, tenant, export_id, timeout=EXPORT_STATEMENT_SECONDS)
     files = [ManifestFile(**dict(each)) for each in rows]
     plan = msgspec.json.decode(row["plan"], type=Plan)
     columns = msgspec.json.decode(row["columns"] or b"[]", type=list[Column])
-    manifest = Manifest(
+    return Manifest(
         export=export_id,
         format="parquet",
         input=SnapshotRef(dataset=row["dataset"], snapshot=row["snapshot"]),
@@ -106,7 +99,6 @@ async def read_manifest(
         partition_by=[each.name for each in plan.partition_by],
         files=files,
     )
-    return ExportStatus(row["status"]), manifest
 
 
 def _file(export_id: UUID, row: Mapping[str, Any]) -> ExportFile:

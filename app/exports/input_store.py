@@ -1,7 +1,7 @@
 """Find what a task reads: parts of the dataset, or files that earlier tasks have written."""
 
 from collections.abc import Sequence
-from typing import Final, assert_never
+from typing import assert_never
 from uuid import UUID
 
 import msgspec
@@ -24,8 +24,7 @@ from app.exports.plan.model import (
 from app.exports.task_inputs import BucketInput, MapInput, PartRange, WholeInput, WriteInput
 from app.exports.task_store import ClaimedTask
 from app.exports.work import BaseFile, TaskInput
-
-_ALL_PARTS_SECONDS: Final = 300.0
+from app.limits import EXPORT_STATEMENT_SECONDS
 
 
 async def read_input(conn: Connection, task: ClaimedTask) -> TaskInput:
@@ -85,7 +84,7 @@ async def _sources(conn: Connection, tenant: UUID, ranges: Sequence[PartRange]) 
         [each.file_id for each in ranges],
         [each.first_part for each in ranges],
         [each.last_part for each in ranges],
-        timeout=_ALL_PARTS_SECONDS,
+        timeout=EXPORT_STATEMENT_SECONDS,
     )
     parts = [from_row(_Part, row) for row in rows]
     if len(parts) != sum(each.last_part - each.first_part + 1 for each in ranges):
@@ -137,7 +136,7 @@ async def _base_files(conn: Connection, task: ClaimedTask) -> list[BaseFile]:
     if task.base_id is None:
         return []
     rows = await conn.fetch(
-        SELECT_BASE_FILES, task.tenant_id, task.base_id, timeout=_ALL_PARTS_SECONDS
+        SELECT_BASE_FILES, task.tenant_id, task.base_id, timeout=EXPORT_STATEMENT_SECONDS
     )
     published = await conn.fetchval(COUNT_BASE_FILES, task.tenant_id, task.base_id)
     if published != len(rows):

@@ -221,9 +221,9 @@ class Export(Struct, frozen=True, kw_only=True):
 
     `request` is what was asked for. `files`, `bytes` and `rows_out` are those of the export as
     published, files kept of the export that it continues included. `rows_failed` are bad rows.
-    `files_url` lists the files, and `run` is that of the script. Only a single export, not one of
-    a list or an event, has `callback_url`, and at its end `partitions`, if they are no more than
-    1,000, and the `receipt`.
+    `files_url` lists the files, until `files_deleted_at`. `run` is that of the script. Only a
+    single export, not one of a list or an event, has `callback_url`, and at its end `partitions`,
+    if they are no more than 1,000, and the `receipt`.
     """
 
     id: UUID
@@ -246,6 +246,7 @@ class Export(Struct, frozen=True, kw_only=True):
     files_url: str
     columns: Sequence[ExportColumnInfo] | UnsetType = UNSET
     run: UUID | UnsetType = UNSET
+    files_deleted_at: datetime | UnsetType = UNSET
     partitions: (
         Annotated[Sequence[ExportPartition], Meta(max_length=MAX_LISTED_PARTITIONS)] | UnsetType
     ) = UNSET

@@ -13,13 +13,11 @@ from app.exports.model import ExportStage
 from app.exports.plan.model import BadRow, Report
 from app.exports.task_store import ClaimedTask, LeaseLost
 from app.exports.work import Outcome
-from app.limits import MIN_COUNTED_PART_BYTES
+from app.limits import EXPORT_STATEMENT_SECONDS, MIN_COUNTED_PART_BYTES
 from app.sql_parameters import in_order
 
 # Of bad rows, each of which has up to 64 KiB.
 _ERRORS_AT_ONCE: Final = 500
-# A statement about very many files takes seconds.
-_ALL_FILES_SECONDS: Final = 300.0
 
 
 LOCK_LEASED = """
@@ -33,7 +31,7 @@ FOR NO KEY UPDATE
 async def require_lease(conn: Connection, task: ClaimedTask) -> None:
     """Lock an export and a task of it that is still this worker's. Raises LeaseLost."""
     # The export first, as what ends or advances it does.
-    if not await ending.lock_unfinished(conn, task.tenant_id, task.export_id):
+    if await ending.lock_unfinished(conn, task.tenant_id, task.export_id) is None:
         raise LeaseLost("its export has ended")
     key = (task.tenant_id, task.export_id, task.stage, task.number, task.lease_token)
     if await conn.fetchval(LOCK_LEASED, *key) is None:
@@ -150,7 +148,7 @@ async def _insert_files(conn: Connection, task: ClaimedTask, outcome: Outcome) -
         bytes=[each.file.size_bytes for each in own] + [each.size_bytes for each in kept],
         digests=[each.file.sha256 for each in own] + [each.sha256 for each in kept],
     )
-    await conn.execute(INSERT_FILES, *values, timeout=_ALL_FILES_SECONDS)
+    await conn.execute(INSERT_FILES, *values, timeout=EXPORT_STATEMENT_SECONDS)
 
 
 INSERT_ERRORS: Final = """

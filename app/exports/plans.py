@@ -12,7 +12,7 @@ from app.errors import clipped, invalid
 from app.exports.columns import columns_of
 from app.exports.model import CreateExport, Deduplicate
 from app.exports.plan.model import JSON_TEXT, Grain, PartitionColumn, Plan
-from app.exports.pointers import tokens_of
+from app.exports.pointers import checked_tokens
 from app.sandbox.schema_checks import SchemaSet
 from app.schemas.ddl.mapping import columns
 from app.schemas.ddl.types import Field, NoType
@@ -65,11 +65,11 @@ def _deduplication(wanted: Deduplicate | None) -> tuple[Sequence[str], str | Non
     is_one = isinstance(wanted.key, str)
     key = [wanted.key] if isinstance(wanted.key, str) else wanted.key
     for index, pointer in enumerate(key):
-        tokens_of(pointer, place if is_one else f"{place}/{index}")
+        checked_tokens(pointer, place if is_one else f"{place}/{index}")
     if len(set(key)) < len(key):
         raise invalid(place, "names a member twice")
     if wanted.latest_by is not None:
-        tokens_of(wanted.latest_by, "/deduplicate/latest_by")
+        checked_tokens(wanted.latest_by, "/deduplicate/latest_by")
     return key, wanted.latest_by
 
 
@@ -86,12 +86,12 @@ def _partitions(wanted: Sequence[Mapping[str, str] | str]) -> list[PartitionColu
 
 def _partition(level: Mapping[str, str] | str, place: str) -> PartitionColumn:
     if isinstance(level, str):
-        name, pointer, grain = tokens_of(level, place)[-1], level, Grain.VALUE
+        name, pointer, grain = checked_tokens(level, place)[-1], level, Grain.VALUE
     else:
         if len(level) != 1:
             raise invalid(place, 'has one member for each level, as {"year": "/timestamp"}')
         [(name, pointer)] = level.items()
-        tokens_of(pointer, f"{place}/{name}")
+        checked_tokens(pointer, f"{place}/{name}")
         grain = Grain(name) if name in set(Grain) - {Grain.VALUE} else Grain.VALUE
     if _PARTITION_NAME.fullmatch(name) is None:
         message = f"{clipped(name)!r} is not made of letters, digits and underscores; name it, as"

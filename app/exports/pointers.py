@@ -4,12 +4,13 @@ import re
 from typing import Final
 
 from app.errors import clipped, invalid
+from app.exports.plan.pointers import tokens_of
 
 MAX_TOKENS: Final = 16
 _ESCAPE: Final = re.compile(r"~(?![01])")
 
 
-def tokens_of(pointer: str, place: str) -> list[str]:
+def checked_tokens(pointer: str, place: str) -> tuple[str, ...]:
     """Return the names on the way to a value; `place` is where the request has the pointer.
 
     Raises InvalidRequest.
@@ -20,7 +21,7 @@ def tokens_of(pointer: str, place: str) -> list[str]:
         raise invalid(place, "in a JSON pointer, ~ is followed by 0 or 1")
     if any(character < " " for character in pointer):
         raise invalid(place, "has a control character")
-    tokens = [each.replace("~1", "/").replace("~0", "~") for each in pointer.split("/")[1:]]
+    tokens = tokens_of(pointer)
     if len(tokens) > MAX_TOKENS:
         raise invalid(place, f"has more than {MAX_TOKENS} members or elements")
     return tokens

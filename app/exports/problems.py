@@ -1,5 +1,6 @@
 """Define the problems of requests for exports."""
 
+from datetime import datetime
 from uuid import UUID
 
 from app.errors import Problem
@@ -46,6 +47,22 @@ class ExportFinished(Problem):
     title = "The export has already finished"
 
 
+class ExportPublishing(Problem):
+    """The destination of the export is being changed, so it cannot be cancelled."""
+
+    status = 409
+    code = "export-publishing"
+    title = "The export is being published"
+
+
+class ExportFilesDeleted(Problem):
+    """The files of the export were deleted, all or some of them."""
+
+    status = 410
+    code = "export-files-deleted"
+    title = "The files of the export are deleted"
+
+
 class CannotContinue(Problem):
     """There is no earlier export that this one could continue, or its input was not appended to."""
 
@@ -72,4 +89,19 @@ def export_not_finished(export_id: UUID, status: ExportStatus) -> ExportNotFinis
     return ExportNotFinished(
         f"the export is {status}; GET /exports/{export_id}?wait=30 waits for it",
         headers={"Retry-After": "1"},
+    )
+
+
+def export_publishing(export_id: UUID) -> ExportPublishing:
+    """Return the error for an export that can no longer be cancelled."""
+    return ExportPublishing(
+        f"its destination is being changed; GET /exports/{export_id}?wait=30 waits for the end"
+    )
+
+
+def export_files_deleted(at: datetime) -> ExportFilesDeleted:
+    """Return the error for an export whose files are no longer there."""
+    return ExportFilesDeleted(
+        f"files of the export were deleted at {at:%Y-%m-%dT%H:%M:%SZ}, by age or by a later export "
+        "to its destination; export the snapshot again"
     )

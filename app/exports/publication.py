@@ -7,7 +7,7 @@ as soon as they are there.
 """
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -50,6 +50,12 @@ class _Files(Struct, frozen=True):
     files: Sequence[_Paths] = ()
 
 
+class _Begun(_Files, frozen=True):
+    """What an export will have written, and the `_SUCCESS` that it takes away."""
+
+    success: bytes | None = None
+
+
 class Publication(Struct, frozen=True, kw_only=True):
     """What is to be published; an attempt before this one may have copied some of it.
 
@@ -61,12 +67,19 @@ class Publication(Struct, frozen=True, kw_only=True):
     files: Sequence[NamedFile]
 
 
-async def publish(blobs: Blobs, folder: ObjectFolder, publication: Publication) -> None:
+async def publish(
+    blobs: Blobs,
+    folder: ObjectFolder,
+    publication: Publication,
+    *,
+    begin: Callable[[], Awaitable[None]],
+) -> None:
     """Copy files to a destination; once it returns, readers see all of them and no others.
 
-    Raises TaskFailed, DestinationUnavailable, BlobMissing, BlobsUnavailable.
+    `begin` is called before anything is changed there. What it raises is passed on. Raises
+    TaskFailed, DestinationUnavailable, BlobMissing, BlobsUnavailable.
     """
-    await _Publisher(blobs, folder, publication).publish()
+    await _Publisher(blobs, folder, publication).publish(begin)
 
 
 class _Publisher:
@@ -79,28 +92,35 @@ class _Publisher:
         self._new = [each for each in publication.files if each.file.stage != "base"]
         self._kept = [each for each in publication.files if each.file.stage == "base"]
 
-    async def publish(self) -> None:
+    async def publish(self, begin: Callable[[], Awaitable[None]]) -> None:
         """Take the steps in an order in which `_SUCCESS` never names what is not all there."""
-        if await self._is_published():
+        success = await self._read(_SUCCESS)
+        if success == msgspec.json.encode(self._success):
+            # An attempt has ended, of which only the database does not know.
             return
+        for each in self._new:
+            self._folder.require_possible(each.path)
         documents = await self._documents()
         self._require_newest(documents)
         await in_turns(self._require_kept, self._kept)
+        await begin()
         is_first = _begun_of(self._id) not in documents
         if is_first:
-            # An export after this one deletes these, if this one is cancelled.
-            await self._put(_begun_of(self._id), _Files([_Paths(each.path) for each in self._new]))
-        await self._folder.delete(_SUCCESS)
-        await self._copy(is_first=is_first)
-        await self._put(_manifest_of(self._id), self._manifest)
+            # An export after this one deletes these, if this one fails.
+            files = [_Paths(each.path) for each in self._new]
+            await self._put(_begun_of(self._id), _Begun(files, success=success))
+        try:
+            await self._folder.delete(_SUCCESS)
+            await self._copy(is_first=is_first)
+            await self._put(_manifest_of(self._id), self._manifest)
+        except TaskFailed:
+            # With a manifest of its own, an attempt before may have begun to delete.
+            if _manifest_of(self._id) not in documents:
+                await self._restore()
+            raise
         await self._delete_others(documents)
         await self._put(_SUCCESS, self._success)
         await self._folder.delete(_begun_of(self._id))
-
-    async def _is_published(self) -> bool:
-        """Return whether an attempt has ended, of which only the database does not know."""
-        found = await self._read(_SUCCESS)
-        return found is not None and found == msgspec.json.encode(self._success)
 
     async def _documents(self) -> dict[str, UUID]:
         """Return the objects in the folder for documents, and the exports that they are of."""
@@ -133,6 +153,24 @@ class _Publisher:
                 raise DestinationUnavailable(f"{each.path} has {found} bytes, not {size}")
 
         await in_turns(copy, list(enumerate(self._new)))
+
+    async def _restore(self) -> None:
+        """Leave what was published before, as long as the destination takes that.
+
+        The next export deletes what is left here.
+        """
+        try:
+            begun = await self._read(_begun_of(self._id))
+            if begun is None:
+                return
+            success = msgspec.json.decode(begun, type=_Begun).success
+            await self._folder.delete(_manifest_of(self._id))
+            await in_turns(self._folder.delete, [each.path for each in self._new])
+            if success is not None:
+                await self._folder.put(_SUCCESS, success)
+            await self._folder.delete(_begun_of(self._id))
+        except (TaskFailed, DestinationUnavailable, msgspec.MsgspecError) as error:
+            log.warning("export.not_restored", destination=self._folder.url, reason=str(error))
 
     async def _content(self, file: NamedFile) -> AsyncIterator[bytes]:
         assert file.file.blob_key is not None  # noqa: S101 - only kept files have none

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from app.db import Connection, from_row
-from app.exports.task_store import ClaimedTask
+from app.exports.task_store import ClaimedTask, LeaseLost
+from app.limits import EXPORT_STATEMENT_SECONDS
 from app.sql_parameters import in_order
-
-# A statement about very many files takes seconds.
-_ALL_FILES_SECONDS = 300.0
 
 
 class StagedFile(Struct, frozen=True, kw_only=True):
@@ -53,6 +51,25 @@ async def has_turn(conn: Connection, task: ClaimedTask) -> bool:
     return found
 
 
+# From here on the export is not cancelled. The row is that which a cancellation locks.
+BEGIN_PUBLISHING = """
+UPDATE exports AS e
+SET publishing_at = coalesce(e.publishing_at, clock_timestamp())
+FROM export_tasks AS t
+WHERE e.tenant_id = $1 AND e.id = $2 AND e.finished_at IS NULL
+  AND t.tenant_id = e.tenant_id AND t.export_id = e.id AND t.stage = 'publish'
+  AND t.lease_token = $3
+RETURNING true
+"""
+
+
+async def begin_publishing(conn: Connection, task: ClaimedTask) -> None:
+    """Record that the destination of a leased task is about to be changed. Raises LeaseLost."""
+    key = (task.tenant_id, task.export_id, task.lease_token)
+    if await conn.fetchval(BEGIN_PUBLISHING, *key) is None:
+        raise LeaseLost("its export has ended, or another worker has claimed it")
+
+
 SELECT_STAGED = """
 SELECT f.lease_token, f.number, f.stage, f.name, f.partition, f.blob_key, f.rows,
        f.bytes AS size_bytes, f.sha256
@@ -68,7 +85,7 @@ ORDER BY t.number, f.number
 async def select_staged(conn: Connection, task: ClaimedTask) -> list[StagedFile]:
     """List the files that an export is to publish, in the order of its tasks."""
     rows = await conn.fetch(
-        SELECT_STAGED, task.tenant_id, task.export_id, timeout=_ALL_FILES_SECONDS
+        SELECT_STAGED, task.tenant_id, task.export_id, timeout=EXPORT_STATEMENT_SECONDS
     )
     return [from_row(StagedFile, row) for row in rows]
 
@@ -103,23 +120,47 @@ SELECT export_id, lease_token, number, tenant_id, stage, bucket, partition, name
 FROM moved
 """
 
-# What other exports had there is deleted: none of them can be continued as if it were there.
+# What other exports had there is deleted: none can be read or continued as if it were there.
 FORGET_REPLACED = """
-DELETE FROM export_files AS f
-USING exports AS e
+UPDATE exports AS e
+SET files_deleted_at = clock_timestamp()
 WHERE e.tenant_id = $1 AND e.destination = $3 AND e.id <> $2 AND e.status = 'succeeded'
-  AND f.tenant_id = e.tenant_id AND f.export_id = e.id
-  AND NOT EXISTS (
+  AND e.files_deleted_at IS NULL
+  AND EXISTS (
       SELECT
-      FROM export_files AS kept
-      WHERE kept.tenant_id = $1 AND kept.export_id = $2 AND kept.published AND kept.name = f.name
+      FROM export_files AS f
+      WHERE f.tenant_id = e.tenant_id AND f.export_id = e.id
+        AND NOT EXISTS (
+            SELECT
+            FROM export_files AS kept
+            WHERE kept.tenant_id = $1 AND kept.export_id = $2 AND kept.published
+              AND kept.name = f.name
+        )
   )
+RETURNING e.id
+"""
+
+# A statement of its own: the exports are locked before their files.
+DELETE_REPLACED = """
+DELETE FROM export_files
+WHERE tenant_id = $1 AND export_id = ANY ($2)
 """
 
 COUNT_OUTPUT = """
-UPDATE exports
-SET rows_out = $3, files = $4, bytes = $5, output_sha256 = $6, tasks_done = tasks_done + 1
-WHERE tenant_id = $1 AND id = $2
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS export_id,
+           $3::bigint AS rows_out,
+           $4::integer AS files,
+           $5::bigint AS bytes,
+           $6::integer AS partitions,
+           $7::bytea AS output_sha256
+)
+UPDATE exports AS e
+SET rows_out = p.rows_out, files = p.files, bytes = p.bytes, partitions = p.partitions,
+    output_sha256 = p.output_sha256, tasks_done = e.tasks_done + 1
+FROM parameters AS p
+WHERE e.tenant_id = p.tenant_id AND e.id = p.export_id
 """
 
 
@@ -138,17 +179,31 @@ async def publish_files(
         numbers=[each.file.number for each in files],
         names=[each.path for each in files],
     )
-    await conn.execute(PUBLISH_FILES, *values, timeout=_ALL_FILES_SECONDS)
+    await conn.execute(PUBLISH_FILES, *values, timeout=EXPORT_STATEMENT_SECONDS)
     if task.destination is not None:
         key = (task.tenant_id, task.export_id)
-        await conn.execute(FORGET_BLOBS, *key, timeout=_ALL_FILES_SECONDS)
-        await conn.execute(FORGET_REPLACED, *key, task.destination, timeout=_ALL_FILES_SECONDS)
-    await conn.execute(
+        await conn.execute(FORGET_BLOBS, *key, timeout=EXPORT_STATEMENT_SECONDS)
+        await _forget_replaced(conn, task)
+    counts = in_order(
         COUNT_OUTPUT,
+        tenant_id=task.tenant_id,
+        export_id=task.export_id,
+        rows_out=sum(each.file.rows for each in files),
+        files=len(files),
+        bytes=sum(each.file.size_bytes for each in files),
+        partitions=len({each.file.partition for each in files}),
+        output_sha256=output_sha256,
+    )
+    await conn.execute(COUNT_OUTPUT, *counts)
+
+
+async def _forget_replaced(conn: Connection, task: ClaimedTask) -> None:
+    replaced = await conn.fetch(
+        FORGET_REPLACED,
         task.tenant_id,
         task.export_id,
-        sum(each.file.rows for each in files),
-        len(files),
-        sum(each.file.size_bytes for each in files),
-        output_sha256,
+        task.destination,
+        timeout=EXPORT_STATEMENT_SECONDS,
     )
+    ids = [row["id"] for row in replaced]
+    await conn.execute(DELETE_REPLACED, task.tenant_id, ids, timeout=EXPORT_STATEMENT_SECONDS)

@@ -35,9 +35,11 @@ from app.exports.model import (
 from app.exports.problems import (
     CannotContinue,
     ExportFileNotFound,
+    ExportFilesDeleted,
     ExportFinished,
     ExportNotFinished,
     ExportNotFound,
+    ExportPublishing,
     NoExportOutput,
     NoExportTable,
 )
@@ -65,6 +67,7 @@ _NO_EXPORT: Final = ExportNotFound(
 )
 _NOT_FINISHED: Final = ExportNotFinished("the export is running")
 _NO_OUTPUT: Final = NoExportOutput("the export has failed")
+_DELETED: Final = ExportFilesDeleted("files of the export were deleted at 2026-01-31T12:00:00Z")
 _QUEUED: Final = ResponseSpec(
     description="Accepted and committed; poll its address",
     shape=QueuedExport,
@@ -215,6 +218,7 @@ CANCEL_EXPORT: Final = documented(
     problems=(
         _NO_EXPORT,
         ExportFinished("the export has succeeded"),
+        ExportPublishing("its destination is being changed"),
         not_evaluated("If-Match"),
         NO_DATABASE,
     ),
@@ -225,7 +229,7 @@ CANCEL_EXPORT: Final = documented(
 LIST_EXPORT_FILES: Final = documented(
     query=PageQuery,
     responses={200: ResponseSpec(description="A page of files, by path", shape=Page[ExportFile])},
-    problems=(_NO_EXPORT, NO_DATABASE),
+    problems=(_NO_EXPORT, _DELETED, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -236,6 +240,7 @@ SHOW_EXPORT_FILE: Final = documented(
     problems=(
         _NO_EXPORT,
         ExportFileNotFound("the export has no file 'a.parquet'"),
+        _DELETED,
         NO_RANGE,
         NO_DATABASE,
         NO_BLOBS,
@@ -258,7 +263,7 @@ LIST_EXPORT_ERRORS: Final = documented(
 
 SHOW_EXPORT_MANIFEST: Final = documented(
     responses={200: ResponseSpec(description="The manifest", shape=Manifest)},
-    problems=(_NO_EXPORT, _NOT_FINISHED, _NO_OUTPUT, NO_DATABASE),
+    problems=(_NO_EXPORT, _NOT_FINISHED, _NO_OUTPUT, _DELETED, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -272,6 +277,7 @@ SHOW_EXPORT_TABLE: Final = documented(
         _NO_EXPORT,
         _NOT_FINISHED,
         _NO_OUTPUT,
+        _DELETED,
         NoExportTable("/event-id: a column's name is made of letters, digits and underscores"),
         CheckBusy("128 requests wait for it already"),
         TooManyChecks("16 requests of this tenant wait for it already"),

@@ -21,56 +21,71 @@ WHERE c.tenant_id = e.tenant_id AND c.dataset_id = e.dataset_id AND c.base_id = 
   AND c.finished_at IS NULL
 """
 
+# All files of an export at once: none is listed whose files are there in part.
 DELETE_FILES = f"""
 WITH due AS MATERIALIZED (
-    SELECT f.export_id, f.lease_token, f.number
+    SELECT e.id
     FROM exports AS e
-    JOIN export_files AS f ON f.export_id = e.id
-    WHERE e.finished_at < clock_timestamp() - make_interval(days => $1) AND e.destination IS NULL
+    WHERE e.finished_at < clock_timestamp() - make_interval(days => $1)
+      AND e.destination IS NULL AND e.status = 'succeeded' AND e.files_deleted_at IS NULL
       AND NOT EXISTS ({_CONTINUED})
-    LIMIT $2
-    FOR UPDATE OF f SKIP LOCKED
+    ORDER BY e.finished_at
+    LIMIT least($2, {_EXPORTS_AT_ONCE})
+    FOR NO KEY UPDATE OF e SKIP LOCKED
+),
+marked AS (
+    UPDATE exports AS e
+    SET files_deleted_at = clock_timestamp()
+    FROM due
+    WHERE e.id = due.id
 ),
 deleted AS (
     DELETE FROM export_files AS f
     USING due
-    WHERE f.export_id = due.export_id AND f.lease_token = due.lease_token AND f.number = due.number
+    WHERE f.export_id = due.id
     RETURNING f.blob_key
 )
-SELECT (SELECT count(*) FROM deleted) AS items,
+SELECT (SELECT count(*) FROM due) AS items,
        (SELECT count(*) FROM deleted) AS rows,
        ARRAY(SELECT blob_key FROM deleted WHERE blob_key IS NOT NULL) AS blob_keys
 """  # noqa: S608 - put together from constants
 
 
 async def delete_files(conn: Connection, days: int, limit: int) -> ExpiredBatch:
-    """Delete up to `limit` files that are kept here, of exports that ended `days` ago."""
+    """Delete the files that are kept here of some exports that ended `days` ago."""
     return from_row(ExpiredBatch, *await conn.fetch(DELETE_FILES, days, limit))
 
 
-DELETE_ERRORS = """
+DELETE_ERRORS = f"""
 WITH due AS MATERIALIZED (
-    SELECT b.export_id, b.lease_token, b.number
+    SELECT e.id
     FROM exports AS e
-    JOIN export_errors AS b ON b.export_id = e.id
     WHERE e.finished_at < clock_timestamp() - make_interval(days => $1)
-    LIMIT $2
-    FOR UPDATE OF b SKIP LOCKED
+      AND e.rows_failed > 0 AND e.errors_deleted_at IS NULL
+    ORDER BY e.finished_at
+    LIMIT least($2, {_EXPORTS_AT_ONCE})
+    FOR NO KEY UPDATE OF e SKIP LOCKED
+),
+marked AS (
+    UPDATE exports AS e
+    SET errors_deleted_at = clock_timestamp()
+    FROM due
+    WHERE e.id = due.id
 ),
 deleted AS (
     DELETE FROM export_errors AS b
     USING due
-    WHERE b.export_id = due.export_id AND b.lease_token = due.lease_token AND b.number = due.number
+    WHERE b.export_id = due.id
     RETURNING b.export_id
 )
-SELECT (SELECT count(*) FROM deleted) AS items,
+SELECT (SELECT count(*) FROM due) AS items,
        (SELECT count(*) FROM deleted) AS rows,
        ARRAY[]::text[] AS blob_keys
-"""
+"""  # noqa: S608 - put together from constants
 
 
 async def delete_errors(conn: Connection, days: int, limit: int) -> ExpiredBatch:
-    """Delete up to `limit` bad rows of exports that ended `days` ago."""
+    """Delete the bad rows of some exports that ended `days` ago."""
     return from_row(ExpiredBatch, *await conn.fetch(DELETE_ERRORS, days, limit))
 
 

@@ -32,8 +32,10 @@ from app.exports.problems import (
     ExportFinished,
     NoExportOutput,
     NoExportTable,
+    export_files_deleted,
     export_not_finished,
     export_not_found,
+    export_publishing,
 )
 from app.exports.script_store import find_unfinished_run
 from app.exports.table_store import Folder, Table
@@ -94,13 +96,16 @@ async def list_exports(
 async def cancel(resources: Resources, caller: Caller, export_id: UUID) -> Export:
     """Cancel an export in one transaction. Repeating it changes nothing.
 
-    Raises ExportNotFound, ExportFinished.
+    Raises ExportNotFound, ExportFinished; ExportPublishing once its destination is changed.
     """
     before = await show(resources, caller.tenant, export_id, is_single=False)
     if not before.status.final:
         ended = None
         async with resources.pool.acquire() as conn, conn.transaction():
-            if await ending.lock_unfinished(conn, caller.tenant, export_id):
+            unfinished = await ending.lock_unfinished(conn, caller.tenant, export_id)
+            if unfinished is not None:
+                if unfinished.publishing_at is not None:
+                    raise export_publishing(export_id)
                 ended = await ending.end(conn, caller.tenant, export_id, ExportStatus.CANCELLED)
                 details = {"status": before.status, "tasks_done": before.progress.tasks_done}
                 target = f"/exports/{export_id}"
@@ -131,15 +136,17 @@ async def _cancel_run(resources: Resources, caller: Caller, export_id: UUID) -> 
 async def list_files(
     resources: Resources, tenant: UUID, export_id: UUID, *, cursor: str | None, limit: int
 ) -> Page[ExportFile]:
-    """Return a page of the published files, by path. Raises ExportNotFound, InvalidRequest."""
+    """Return a page of the published files, by path.
+
+    Raises ExportNotFound, ExportFilesDeleted, InvalidRequest.
+    """
     paginator = Paginator("export-files", export_id)
     after = paginator.after(cursor)
-    async with resources.pool.acquire() as conn:
+    async with resources.pool.acquire() as conn, _one_state(conn):
+        await _read_output(conn, tenant, export_id)
         files = await file_store.select_file_page(
             conn, tenant, export_id, after=after, limit=limit + 1
         )
-        if not files and await store.select_status(conn, tenant, export_id) is None:
-            raise export_not_found(export_id)
     next_cursor = None
     if len(files) > limit:
         next_cursor = paginator.cursor(files[limit - 1].path.encode())
@@ -149,13 +156,16 @@ async def list_files(
 async def find_file(
     resources: Resources, tenant: UUID, export_id: UUID, path: str
 ) -> StoredPayload:
-    """Find a published file that is kept here. Raises ExportNotFound, ExportFileNotFound."""
+    """Find a published file that is kept here.
+
+    Raises ExportNotFound, ExportFilesDeleted, ExportFileNotFound.
+    """
     async with resources.pool.acquire() as conn:
         # No text in PostgreSQL has a NUL.
         is_text = "\0" not in path
         found = await file_store.select_file(conn, tenant, export_id, path) if is_text else None
-        if found is None and await store.select_status(conn, tenant, export_id) is None:
-            raise export_not_found(export_id)
+        if found is None:
+            await _read_output(conn, tenant, export_id)
     if found is None:
         raise ExportFileNotFound(
             f"the export has no file {clipped(path)!r}; GET /exports/{export_id}/files lists them"
@@ -166,13 +176,14 @@ async def find_file(
 
 
 async def show_manifest(resources: Resources, tenant: UUID, export_id: UUID) -> Manifest:
-    """Return all files of an export. Raises ExportNotFound, ExportNotFinished, NoExportOutput."""
+    """Return all files of an export.
+
+    Raises ExportNotFound, ExportNotFinished, NoExportOutput, ExportFilesDeleted.
+    """
     async with resources.pool.acquire() as conn, _one_state(conn):
-        found = await file_store.read_manifest(conn, tenant, export_id)
-    if found is None:
-        raise export_not_found(export_id)
-    status, manifest = found
-    _require_output(export_id, status)
+        await _require_output(conn, tenant, export_id)
+        manifest = await file_store.read_manifest(conn, tenant, export_id)
+    assert manifest is not None  # noqa: S101 - of the same state
     return manifest
 
 
@@ -187,15 +198,14 @@ async def describe_table(
 ) -> str:
     """Return the SQL of a table over the files of an export.
 
-    Raises ExportNotFound, ExportNotFinished, NoExportOutput, InvalidRequest, NoExportTable,
-    CheckBusy, TooManyChecks.
+    Raises ExportNotFound, ExportNotFinished, NoExportOutput, ExportFilesDeleted, InvalidRequest,
+    NoExportTable, CheckBusy, TooManyChecks.
     """
     async with resources.pool.acquire() as conn, _one_state(conn):
+        await _require_output(conn, caller.tenant, export_id)
         table = await table_store.select_table(conn, caller.tenant, export_id)
         folders = await table_store.select_folders(conn, caller.tenant, export_id)
-    if table is None:
-        raise export_not_found(export_id)
-    _require_output(export_id, table.status)
+    assert table is not None  # noqa: S101 - of the same state
     make = partial(_table, table, folders, dialect=dialect, name=name, location=location)
     async with check_turn(resources, caller):
         return await in_describing_thread(make)
@@ -230,12 +240,24 @@ def _table(
         raise NoExportTable(f"{pointer or 'the export'}: {message}", errors=errors) from None
 
 
-def _require_output(export_id: UUID, status: ExportStatus) -> None:
+async def _require_output(conn: Connection, tenant: UUID, export_id: UUID) -> None:
+    """Require that an export has all of its files."""
+    status = await _read_output(conn, tenant, export_id)
     if not status.final:
         raise export_not_finished(export_id, status)
     if status is not ExportStatus.SUCCEEDED:
         how = "was cancelled" if status is ExportStatus.CANCELLED else "has failed"
         raise NoExportOutput(f"the export {how}; GET /exports/{export_id} says why")
+
+
+async def _read_output(conn: Connection, tenant: UUID, export_id: UUID) -> ExportStatus:
+    """Return the status of an export whose files, if it has any, are there."""
+    output = await store.select_output(conn, tenant, export_id)
+    if output is None:
+        raise export_not_found(export_id)
+    if output.files_deleted_at is not None:
+        raise export_files_deleted(output.files_deleted_at)
+    return output.status
 
 
 async def _require_dataset(conn: Connection, tenant: UUID, ref: DatasetRef) -> None:

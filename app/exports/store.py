@@ -7,10 +7,10 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, Struct
 from msgspec.structs import replace
 
-from app.db import Connection, from_row
+from app.db import Connection, from_row, optional_from_row
 from app.exports.model import (
     Export,
     ExportColumnInfo,
@@ -34,7 +34,7 @@ _EXPORTS = """
 SELECT e.id, e.status, e.dataset, e.snapshot, e.since, e.request, e.plan, e.labels, e.stage,
        e.tasks, e.tasks_done, e.raw_bytes, e.rows_in, e.duplicates, e.rows_failed, e.rows_out,
        e.files, e.bytes, e.columns, e.error, e.engine, e.run_id, e.cpu_ms, e.peak_memory_bytes,
-       e.created_at, e.started_at, e.finished_at,
+       e.created_at, e.started_at, e.finished_at, e.files_deleted_at, e.partitions,
        e.raw_bytes_done + coalesce(
            (SELECT sum(t.raw_bytes_done)
             FROM export_tasks AS t
@@ -70,7 +70,6 @@ FROM export_files
 WHERE tenant_id = $1 AND export_id = $2 AND published
 GROUP BY partition
 ORDER BY min(name)
-LIMIT $3
 """
 
 
@@ -87,11 +86,10 @@ async def select_export(
     usage = await conn.fetchrow(SELECT_USAGE, tenant, export_id)
     assert usage is not None  # noqa: S101 - an aggregate has a row
     export = replace(export, receipt=_receipt(row, export, usage))
-    if export.status is not ExportStatus.SUCCEEDED:
+    is_there = export.status is ExportStatus.SUCCEEDED and not export.files_deleted_at
+    if not is_there or row["partitions"] > MAX_LISTED_PARTITIONS:
         return export
-    rows = await conn.fetch(SELECT_PARTITIONS, tenant, export_id, MAX_LISTED_PARTITIONS + 1)
-    if len(rows) > MAX_LISTED_PARTITIONS:
-        return export
+    rows = await conn.fetch(SELECT_PARTITIONS, tenant, export_id)
     return replace(export, partitions=[_partition(each) for each in rows])
 
 
@@ -135,17 +133,23 @@ async def select_export_page(
     return [_export(row) for row in await conn.fetch(SELECT_EXPORT_PAGE, *values)]
 
 
-SELECT_STATUS = """
-SELECT status
+class Output(Struct, frozen=True, kw_only=True):
+    """Whether an export has files that can be read."""
+
+    status: ExportStatus
+    files_deleted_at: datetime | None
+
+
+SELECT_OUTPUT = """
+SELECT status, files_deleted_at
 FROM exports
 WHERE tenant_id = $1 AND id = $2
 """
 
 
-async def select_status(conn: Connection, tenant: UUID, export_id: UUID) -> ExportStatus | None:
-    """Return the status of an export; None if there is no such export."""
-    status = await conn.fetchval(SELECT_STATUS, tenant, export_id)
-    return None if status is None else ExportStatus(status)
+async def select_output(conn: Connection, tenant: UUID, export_id: UUID) -> Output | None:
+    """Return what has become of the files of an export; None if there is no such export."""
+    return optional_from_row(Output, await conn.fetchrow(SELECT_OUTPUT, tenant, export_id))
 
 
 # Across tenants: the ids are those that readers wait for, each found under its own tenant.
@@ -191,6 +195,7 @@ def _export(row: asyncpg.Record) -> Export:
         columns=UNSET if row["columns"] is None else _columns(row),
         error=UNSET if row["error"] is None else Raw(row["error"]),
         run=row["run_id"] or UNSET,
+        files_deleted_at=row["files_deleted_at"] or UNSET,
         callback_url=row["callback_url"] or UNSET,
     )
 

@@ -223,7 +223,7 @@ async def _base(
         raise _cannot_continue(
             f"no export of {found.name}@{since} with the same choices and destination has succeeded"
         )
-    if base.kept != base.files:
+    if not base.has_files:
         raise _cannot_continue(f"files of the export {base.id} are deleted")
     if base.bytes > MAX_CONTINUED_EXPORT_BYTES:
         raise _cannot_continue(

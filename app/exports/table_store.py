@@ -7,15 +7,13 @@ import msgspec
 from msgspec import Struct
 
 from app.db import Connection
-from app.exports.model import ExportStatus
 from app.exports.plan.model import Column, Plan
-from app.exports.written import folder_of
+from app.exports.written import file_columns, folder_of
 
 
 class Table(Struct, frozen=True, kw_only=True):
     """What a table over the files of an export is made of."""
 
-    status: ExportStatus
     dataset: str
     snapshot: int
     destination: str | None
@@ -24,7 +22,7 @@ class Table(Struct, frozen=True, kw_only=True):
 
 
 SELECT_TABLE = """
-SELECT status, dataset, snapshot, destination, plan, columns
+SELECT dataset, snapshot, destination, plan, columns
 FROM exports
 WHERE tenant_id = $1 AND id = $2
 """
@@ -35,14 +33,14 @@ async def select_table(conn: Connection, tenant: UUID, export_id: UUID) -> Table
     row = await conn.fetchrow(SELECT_TABLE, tenant, export_id)
     if row is None:
         return None
-    plan, columns = row["plan"], row["columns"]
+    plan = msgspec.json.decode(row["plan"], type=Plan)
+    columns = msgspec.json.decode(row["columns"] or b"[]", type=list[Column])
     return Table(
-        status=ExportStatus(row["status"]),
         dataset=row["dataset"],
         snapshot=row["snapshot"],
         destination=row["destination"],
-        plan=msgspec.json.decode(plan, type=Plan),
-        columns=[] if columns is None else msgspec.json.decode(columns, type=list[Column]),
+        plan=plan,
+        columns=file_columns(plan, columns),
     )
 
 

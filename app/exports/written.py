@@ -11,6 +11,15 @@ _VALUE: Final = Scalar(Kind.STRING)
 _PART_OF_TIME: Final = Scalar(Kind.INT)
 
 
+def file_columns(plan: Plan, columns: Sequence[Column]) -> list[Column]:
+    """Return the columns that the files have: the folders have the others.
+
+    Of an export in stages those of the folders are known, too; its last tasks are given them.
+    """
+    levels = {each.name.lower() for each in plan.partition_by}
+    return [each for each in columns if each.name.lower() not in levels]
+
+
 def columns_in(plan: Plan, columns: Sequence[Column]) -> list[ExportColumnInfo]:
     """Return all columns of an export in Hive's words."""
     files = [
@@ -19,7 +28,7 @@ def columns_in(plan: Plan, columns: Sequence[Column]) -> list[ExportColumnInfo]:
             type=type_name(each.type),
             source=cast("Literal['schema', 'request', 'inferred']", each.source),
         )
-        for each in columns
+        for each in file_columns(plan, columns)
     ]
     folders = [
         ExportColumnInfo(

@@ -53,13 +53,17 @@ UP = (
         rows_out       bigint,
         files          integer,
         bytes          bigint,
+        partitions     integer,
         columns        bytea,
         cpu_ms         double precision NOT NULL DEFAULT 0,
         peak_memory_bytes bigint,
         error          bytea,
         created_at     timestamptz NOT NULL,
         started_at     timestamptz,
+        publishing_at  timestamptz,
         finished_at    timestamptz,
+        files_deleted_at timestamptz,
+        errors_deleted_at timestamptz,
         CHECK ((status = 'failed') = (error IS NOT NULL)),
         CHECK ((status IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
         CHECK ((since IS NULL) = (base_id IS NULL)),
@@ -70,7 +74,19 @@ UP = (
     "CREATE INDEX exports_active_idx ON exports (tenant_id, dataset_id) WHERE finished_at IS NULL",
     """
     CREATE INDEX exports_destination_idx ON exports (tenant_id, destination, id)
-    WHERE destination IS NOT NULL
+    WHERE destination IS NOT NULL AND finished_at IS NULL
+    """,
+    """
+    CREATE INDEX exports_published_idx ON exports (tenant_id, destination)
+    WHERE destination IS NOT NULL AND status = 'succeeded' AND files_deleted_at IS NULL
+    """,
+    """
+    CREATE INDEX exports_files_idx ON exports (finished_at)
+    WHERE destination IS NULL AND status = 'succeeded' AND files_deleted_at IS NULL
+    """,
+    """
+    CREATE INDEX exports_errors_idx ON exports (finished_at)
+    WHERE rows_failed > 0 AND errors_deleted_at IS NULL
     """,
     """
     CREATE INDEX exports_base_idx ON exports (tenant_id, dataset_id, snapshot, id DESC)
@@ -152,7 +168,9 @@ _COLUMNS = {
     "exports.plan": "what is done to rows, as JSON of app/exports/plan/model.py",
     "exports.plan_sha256": "of the plan and the destination: only equal ones can be continued",
     "exports.run_id": "the run whose output is exported, where a script stands before",
-    "exports.columns": "the columns as written, as JSON",
+    "exports.columns": "the columns of the records with their types, as JSON",
+    "exports.publishing_at": "since when a destination is changed: no longer to be cancelled",
+    "exports.files_deleted_at": "when files of it were deleted, here or at its destination",
     "exports.error": "ASCII JSON, as of executions",
     "export_tasks.input": "what it reads, as JSON: parts of the dataset, a bucket or partitions",
     "export_tasks.done_token": "the attempt that counts; NULL until its outcome is recorded",

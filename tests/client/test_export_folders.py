@@ -217,6 +217,19 @@ def test_damaged_bytes_are_not_published(
     assert content(tmp_path) == {}
 
 
+def test_a_manifest_without_all_files_deletes_nothing(
+    client: Crivo, service: StandInExports, tmp_path: Path
+) -> None:
+    client.exports.download(service.add({A: b"a"}), tmp_path)
+    before = content(tmp_path)
+    service.leaves_out = B
+
+    with pytest.raises(UnexpectedResponse, match="does not list the files"):
+        client.exports.download(service.add({B: b"b"}), tmp_path)
+
+    assert content(tmp_path) == before
+
+
 @pytest.mark.parametrize("path", ["../x", "/x", "a/../../x", "_crivo/x.json", "_SUCCESS", "a\\b"])
 def test_a_path_that_leads_elsewhere_is_refused(
     client: Crivo, service: StandInExports, tmp_path: Path, path: str

@@ -37,10 +37,10 @@ INSERT_EXPORT: Final = """
 WITH export AS (
     INSERT INTO exports
            (id, tenant_id, dataset_id, dataset, snapshot, request, plan, plan_sha256, input_sha256,
-            output_sha256, status, stage, raw_bytes, rows_in, rows_out, files, bytes, columns,
-            created_at, started_at, finished_at)
+            output_sha256, status, stage, raw_bytes, rows_in, rows_out, files, bytes, partitions,
+            columns, created_at, started_at, finished_at)
     SELECT $1, id, $1, 'hidden', 1, '{"dataset":"hidden@1"}', '{}', sha256(''), sha256(''),
-           sha256(''), 'succeeded', 'publish', 10, 1, 1, 1, 4,
+           sha256(''), 'succeeded', 'publish', 10, 1, 1, 1, 4, 1,
            '[{"name":"pk","type":{"type":"scalar","kind":"string"},"source":"inferred"}]',
            now(), now(), now()
     FROM tenants WHERE name = $2
@@ -73,9 +73,10 @@ _INSERT: Final = """
 INSERT INTO exports
        (id, tenant_id, dataset_id, dataset, snapshot, request, plan, plan_sha256, destination,
         callback_url, input_sha256, status, stage, tasks, tasks_done, raw_bytes, raw_bytes_done,
-        rows_in, duplicates, rows_failed, rows_out, files, bytes, columns, created_at, started_at)
+        rows_in, duplicates, rows_failed, rows_out, files, bytes, columns, partitions, created_at,
+        started_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, sha256('in'), 'running', 'whole', 1, 1, 1000, 1000,
-        10, 3, 2, 5, $11, $12, $13, now(), now())
+        10, 3, 2, 5, $11, $12, $13, $14, now(), now())
 """
 # By an update, as an end is: it adds the callback.
 _END: Final = """
@@ -176,6 +177,7 @@ async def _insert(system: System, conn: Connection, export: StoredExport) -> Non
         len(published),
         sum(len(each.content or b"") for each in published),
         msgspec.json.encode(export.columns),
+        len({tuple(each.partition) for each in published}),
     )
     is_running = export.status == "running"
     await conn.execute(_INSERT_TASK, export.id, 1, DEFAULT_TENANT, None if is_running else 7)

@@ -196,7 +196,9 @@ async def test_files_are_deleted_by_age_and_blobs_only_when_no_export_names_them
         # It is continued by one that has not ended.
         assert (await delete_files(conn, 30, 10)).items == 0
         await exports.run_all(StandInTask())
-        assert (await delete_files(conn, 30, 10)).items == 2
+        expired = await delete_files(conn, 30, 10)
+        assert (expired.items, expired.rows, len(expired.blob_keys)) == (1, 2, 2)
+        assert (await delete_files(conn, 30, 10)).items == 0
         assert (await delete_exports(conn, 30, 10)).items == 1
     assert len(await exports.published(second)) == 4
     assert exports.blob_keys() >= kept

@@ -1,5 +1,6 @@
 """Exports over HTTP: show, list, follow, cancel, read files, bad rows, manifests and tables."""
 
+import asyncio
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +9,14 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
+import asyncpg
 import duckdb
 import pytest
 import uuid_utils.compat as uuid
 
 from app.exports.plan.hive import folder
 from app.exports.plan.model import Column, Grain, PartitionColumn, Plan
+from app.exports.retention import DELETE_FILES
 from app.schemas.ddl.types import Kind, Scalar
 from app.tenants.model import DEFAULT_TENANT
 from tests.exports.stored_exports import StoredError, StoredExport, StoredFile, store
@@ -36,6 +39,17 @@ def stored(system: System, **what: Any) -> str:  # noqa: ANN401 - members of Sto
     export = StoredExport(id=uuid.uuid7(), **what)
     store(system, export)
     return f"/exports/{export.id}"
+
+
+def run(system: System, statement: str, *values: object) -> None:
+    async def execute() -> None:
+        conn = await asyncpg.connect(system.environ["DATABASE_URL"])
+        try:
+            await conn.execute(statement, *values)
+        finally:
+            await conn.close()
+
+    asyncio.run(execute())
 
 
 def test_an_ended_export_shows_what_became_of_the_rows(system: System) -> None:
@@ -137,6 +151,32 @@ def test_a_manifest_lists_all_published_files(system: System) -> None:
     shown = system.client.get(address).json()
     assert manifest["columns"] == shown["columns"]
     assert manifest["output_sha256"] == shown["receipt"]["output_sha256"]
+
+
+def test_once_files_are_deleted_nothing_says_that_there_are_fewer(system: System) -> None:
+    address = stored(system, files=[JANUARY, UNKNOWN])
+    retained = stored(system, files=[JANUARY], destination="s3://lake/kept")
+    run(
+        system,
+        "UPDATE exports SET created_at = now() - interval '90 days', "
+        "started_at = now() - interval '90 days', finished_at = now() - interval '80 days' "
+        "WHERE id = ANY ($1)",
+        [UUID(each.rpartition("/")[2]) for each in (address, retained)],
+    )
+    run(system, DELETE_FILES, 30, 10)
+
+    for path in (
+        "manifest",
+        "files",
+        "ddl?dialect=duckdb&location=/x",
+        f"files/{quote(JANUARY.name)}",
+    ):
+        answer = system.client.get(f"{address}/{path}")
+        assert answer.status_code == 410
+        assert answer.json()["type"] == "urn:crivo:problem:export-files-deleted"
+        assert system.client.get(f"{retained}/{path}").status_code == 200
+    shown = system.client.get(address).json()
+    assert (shown["files"], "files_deleted_at" in shown, "partitions" in shown) == (2, True, False)
 
 
 @pytest.mark.parametrize(
@@ -286,5 +326,14 @@ def test_cancelling_wakes_those_who_wait_and_leaves_no_files(system: System) -> 
     assert system.client.post(f"{address}/cancel").json() == cancelled.json()
     again = system.client.get(f"{address}/events", headers={"Last-Event-ID": "5"})
     assert again.status_code == 204
+    publishing = stored(system, status="running", destination="s3://lake/events")
+    run(
+        system,
+        "UPDATE exports SET publishing_at = now() WHERE id = $1",
+        UUID(publishing.rpartition("/")[2]),
+    )
+    refused = system.client.post(f"{publishing}/cancel")
+    assert refused.json()["type"] == "urn:crivo:problem:export-publishing"
+    assert system.client.get(publishing).json()["status"] == "running"
     ended = system.client.post(f"{stored(system)}/cancel")
     assert ended.json()["type"] == "urn:crivo:problem:export-finished"

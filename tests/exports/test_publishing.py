@@ -16,14 +16,16 @@ import uuid_utils.compat as uuid
 from msgspec.structs import replace
 from obstore.store import from_url
 
+from app.blobs import Blobs
 from app.db import Pool
-from app.exports import publication
+from app.exports import completion, ending, publication
 from app.exports.file_store import read_manifest
-from app.exports.model import Manifest, ManifestFile
+from app.exports.model import ExportStatus, Manifest, ManifestFile
 from app.exports.object_folder import ObjectFolder, open_folder
 from app.exports.plan.model import TaskFailed
 from app.exports.publication import Publication
 from app.exports.publish_store import NamedFile, StagedFile
+from app.exports.task_store import LeaseLost, claim_task
 from app.runs.model import SnapshotRef
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT as TENANT
@@ -98,8 +100,8 @@ async def test_a_destination_has_the_files_their_manifest_and_what_names_it(
     async with exports.pool.acquire() as conn:
         found = await read_manifest(conn, TENANT, first)
     assert found is not None
-    assert await content(folder, success["manifest"]) == msgspec.json.encode(found[1])
-    for each in found[1].files:
+    assert await content(folder, success["manifest"]) == msgspec.json.encode(found)
+    for each in found.files:
         assert hashlib.sha256(await content(folder, each.path)).hexdigest() == each.sha256
     # Nothing of them is here any more.
     assert exports.blob_keys() == set()
@@ -110,6 +112,8 @@ async def test_a_destination_has_the_files_their_manifest_and_what_names_it(
     paths = {each["name"] for each in await exports.published(second)}
     assert objects(s3, url) == {*paths, f"_crivo/{second}.json", "_SUCCESS"}
     assert await exports.published(first) == []
+    assert (await exports.row(first))["files_deleted_at"] is not None
+    assert (await exports.row(second))["files_deleted_at"] is None
 
 
 async def test_exports_to_one_destination_are_published_in_their_order(
@@ -181,10 +185,13 @@ async def test_a_folder_that_is_not_mounted_is_waited_for(
     [task] = [each for each in await exports.tasks(export) if each["stage"] == "publish"]
     assert (task["attempts"], task["done_token"], task["lease_token"]) == (0, None, None)
     assert not (tmp_path / "lake").exists()
+    # It can be cancelled: nothing was changed there.
+    assert (await exports.row(export))["publishing_at"] is None
     (tmp_path / "away").rename(tmp_path / "lake")
     await exports.pool.execute("UPDATE export_tasks SET due_at = now() WHERE done_token IS NULL")
     await exports.run_all(StandInTask())
     assert (await exports.row(export))["status"] == "succeeded"
+    assert (await exports.row(export))["publishing_at"] is not None
 
 
 async def refusal(exports: RunningExports, url: str) -> dict[str, Any]:
@@ -231,6 +238,19 @@ async def test_denied_access_ends_an_export_and_a_failing_store_does_not(
     assert (await exports.row(export))["status"] == "succeeded"
 
 
+async def test_a_key_that_no_bucket_takes_is_refused_before_anything_is_changed(
+    exports: RunningExports, s3: S3
+) -> None:
+    url = f"{BUCKET}/{'x' * 200}"
+    folder = await folder_of(exports, url)
+    name = "/".join([f"{level}={'v' * 198}" for level in "abcd"])
+    with pytest.raises(TaskFailed, match="is longer than 1,024 bytes"):
+        await publish(exports.blobs, folder, await publication_of(exports, [name]))
+    assert objects(s3, url) == set()
+    await publish(exports.blobs, folder, await publication_of(exports, [name[:-60]]))
+    assert len(objects(s3, url)) == 3
+
+
 class Killed(Exception):
     """Stands in for the end of a process."""
 
@@ -240,15 +260,17 @@ class Fragile(ObjectFolder):
 
     changes = 0
     end_at = 0.0
+    # What is raised there.
+    end: Exception = Killed()
 
     async def _change(self, change: Awaitable[None]) -> None:
         self.changes += 1
         if self.changes == self.end_at:
             asyncio.ensure_future(change).cancel()
-            raise Killed
+            raise self.end
         await change
         if self.changes + 0.5 == self.end_at:
-            raise Killed
+            raise self.end
 
     async def put(self, path: str, content: bytes) -> None:
         await self._change(super().put(path, content))
@@ -260,11 +282,27 @@ class Fragile(ObjectFolder):
         await self._change(super().delete(path))
 
 
+def refusing(url: str, step: float) -> Fragile:
+    """Return a folder that refuses a change for good."""
+    folder = fragile(url, step)
+    folder.end = TaskFailed("destination_refused", "access is denied")
+    return folder
+
+
 def fragile(url: str, end_at: float) -> Fragile:
     root = Path(url.removeprefix("file://"))
     folder = Fragile(url, from_url(url, mkdir=True, automatic_cleanup=True), root)
     folder.end_at = end_at
     return folder
+
+
+async def publish(blobs: Blobs, folder: ObjectFolder, wanted: Publication) -> None:
+    """Publish without a database."""
+
+    async def begin() -> None:
+        pass
+
+    await publication.publish(blobs, folder, wanted, begin=begin)
 
 
 async def publication_of(
@@ -338,20 +376,20 @@ async def test_a_kill_at_any_step_leaves_nothing_half_published_and_a_repetition
         # One before that was cancelled, and one that is published, whose files are kept in part.
         cancelled = await publication_of(exports, ["day=9"])
         with suppress(Killed):
-            await publication.publish(exports.blobs, fragile(url, 4), cancelled)
+            await publish(exports.blobs, fragile(url, 4), cancelled)
         first = await publication_of(exports, ["day=1", "day=2", "day=3"])
-        await publication.publish(exports.blobs, fragile(url, 0), first)
+        await publish(exports.blobs, fragile(url, 0), first)
         assert followed(url) == str(first.manifest.export)
         kept = first.files[0]
         kept = NamedFile(path=kept.path, file=staged_file(kept.path, None, "base"))
         second = await publication_of(exports, ["day=2", "day=4"], kept=[kept])
         is_over = False
         try:
-            await publication.publish(exports.blobs, folder, second)
+            await publish(exports.blobs, folder, second)
             is_over = True
         except Killed:
             seen.add(str(followed(url)))
-            await publication.publish(exports.blobs, fragile(url, 0), second)
+            await publish(exports.blobs, fragile(url, 0), second)
         assert followed(url) == str(second.manifest.export)
         assert objects(s3, url) == {
             *(each.path for each in second.files),
@@ -365,17 +403,70 @@ async def test_a_kill_at_any_step_leaves_nothing_half_published_and_a_repetition
     assert "None" in seen
 
 
+async def test_what_was_published_stays_if_the_next_export_is_refused_before_it_deletes(
+    exports: RunningExports, s3: S3, tmp_path: Path
+) -> None:
+    # The list of files, `_SUCCESS`, two files, the manifest; then what is old.
+    for step in range(1, 8):
+        url = f"file://{tmp_path}/{step}"
+        first = await publication_of(exports, ["day=1", "day=2"])
+        await publish(exports.blobs, fragile(url, 0), first)
+        before = objects(s3, url)
+        second = await publication_of(exports, ["day=2", "day=4"])
+        with pytest.raises(TaskFailed):
+            await publish(exports.blobs, refusing(url, step), second)
+        if step <= 5:
+            assert followed(url) == str(first.manifest.export)
+            assert objects(s3, url) == before
+        else:
+            assert followed(url) is None
+        third = await publication_of(exports, ["day=3"])
+        await publish(exports.blobs, fragile(url, 0), third)
+        assert followed(url) == str(third.manifest.export)
+        assert len(objects(s3, url)) == 3
+
+
+async def test_what_an_attempt_has_begun_to_delete_is_not_said_to_be_there(
+    exports: RunningExports, tmp_path: Path
+) -> None:
+    url = f"file://{tmp_path}/lake/default"
+    first = await publication_of(exports, ["day=1", "day=2"])
+    await publish(exports.blobs, fragile(url, 0), first)
+    second = await publication_of(exports, ["day=4"])
+    with pytest.raises(Killed):
+        # After the list of files, `_SUCCESS`, one file, the manifest, and two that are old.
+        await publish(exports.blobs, fragile(url, 6.5), second)
+    with pytest.raises(TaskFailed):
+        await publish(exports.blobs, refusing(url, 2), second)
+    assert followed(url) is None
+
+
+async def test_an_export_that_was_cancelled_in_time_changes_no_destination(
+    exports: RunningExports, local: str
+) -> None:
+    export = await exports.create(destination=local)
+    async with exports.runner(StandInTask()) as runner:
+        assert await runner.run_next()
+    async with exports.pool.acquire() as conn:
+        task = await claim_task(conn, uuid.uuid7(), lease_seconds=60.0)
+        assert task is not None
+        await ending.end(conn, TENANT, export, ExportStatus.CANCELLED)
+    with pytest.raises(LeaseLost):
+        await completion.publish(exports.resources, task)
+    assert list(Path(local.removeprefix("file://")).iterdir()) == []
+
+
 async def test_a_continued_export_whose_files_are_gone_changes_nothing(
     exports: RunningExports, tmp_path: Path
 ) -> None:
     url = f"file://{tmp_path}/lake/default"
     first = await publication_of(exports, ["day=1"])
     folder = await folder_of(exports, url)
-    await publication.publish(exports.blobs, folder, first)
+    await publish(exports.blobs, folder, first)
     gone = NamedFile(path="day=1/x.parquet", file=staged_file("day=1/x.parquet", None, "base"))
     second = await publication_of(exports, ["day=2"], kept=[gone])
     with pytest.raises(TaskFailed) as failed:
-        await publication.publish(exports.blobs, folder, second)
+        await publish(exports.blobs, folder, second)
     assert failed.value.kind == "input_deleted"
     assert followed(url) == str(first.manifest.export)
 
@@ -396,5 +487,5 @@ async def test_a_document_that_others_have_changed_deletes_data_files_below_only
         name = f"{UUID(int=number)}.json"
         (documents / name).write_text(json.dumps({"files": [{"path": path}]}))
     first = await publication_of(exports, ["day=1"])
-    await publication.publish(exports.blobs, await folder_of(exports, url), first)
+    await publish(exports.blobs, await folder_of(exports, url), first)
     assert (outside.read_text(), notes.read_text()) == ("stays", "stays")

@@ -42,6 +42,8 @@ class StandInExports(FaultyServer):
         # The next exports that are asked for, and what was asked.
         self.files: dict[str, bytes] = {}
         self.asked: list[Any] = []
+        # A file that no manifest lists.
+        self.leaves_out: str | None = None
 
     def add(self, files: dict[str, bytes]) -> str:
         """Add an export, and return its id."""
@@ -116,12 +118,15 @@ class StandInExports(FaultyServer):
     def _manifest(self, export: str) -> Manifest:
         first = min(self.exports[export], default="").split("/")[:-1]
         levels = [each.partition("=")[0] for each in first]
+        listed = self.exports[export]
+        if self.leaves_out is not None:
+            listed = {path: each for path, each in listed.items() if path != self.leaves_out}
         return Manifest(
             export=UUID(export),
             format="parquet",
             input=_INPUT,
             input_sha256="0" * 64,
-            output_sha256="0" * 64,
+            output_sha256=_output_sha256(self.exports[export]),
             rows_in=5,
             duplicates=2,
             rows_failed=1,
@@ -133,7 +138,7 @@ class StandInExports(FaultyServer):
             partition_by=levels,
             files=[
                 ManifestFile(path=path, rows=1, bytes=len(content), sha256=_sha256(content))
-                for path, content in self.exports[export].items()
+                for path, content in listed.items()
             ],
         )
 
@@ -162,6 +167,13 @@ def _file(export: str, path: str, content: bytes) -> ExportFile:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _output_sha256(files: dict[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for path, content in sorted(files.items()):
+        digest.update(path.encode() + b"\x00" + hashlib.sha256(content).digest())
+    return digest.hexdigest()
 
 
 def _page(items: list[Any]) -> Scripted:

@@ -33,7 +33,8 @@ class ExportFolder:
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        """Check the paths of the files. Raises UnexpectedResponse."""
+        """Check the list of files, and their paths. Raises UnexpectedResponse."""
+        _require_all_files(manifest)
         self._folder = folder
         self._own = folder / _OWN
         self._staging = self._own / _STAGING
@@ -159,6 +160,16 @@ class CheckedFile:
         """Write a chunk; return its size."""
         self._hash.update(chunk)
         return self._file.write(chunk)
+
+
+def _require_all_files(manifest: Manifest) -> None:
+    """Refuse a list of other files than the export has: others would be deleted for it."""
+    digest = hashlib.sha256()
+    for each in sorted(manifest.files, key=lambda each: each.path):
+        digest.update(each.path.encode() + b"\x00" + bytes.fromhex(each.sha256))
+    if digest.hexdigest() != manifest.output_sha256:
+        message = f"the manifest of export {manifest.export} does not list the files that it has"
+        raise UnexpectedResponse(message, status=200)
 
 
 def _is_content(path: Path, file: ManifestFile) -> bool:

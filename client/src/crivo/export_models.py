@@ -82,7 +82,8 @@ class Export(Response, frozen=True, kw_only=True):
     """An export of a snapshot as Parquet files; `request` is what was asked for.
 
     `files`, `bytes` and `rows_out` are those of the export as published, files kept of the export
-    that it continues included. Only where one export is asked for, there are `callback_url`,
+    that it continues included. At `files_deleted_at` they were deleted, here or at the destination.
+    Only where one export is asked for, there are `callback_url`,
     `receipt`, and `partitions` unless there are very many.
     """
 
@@ -107,6 +108,7 @@ class Export(Response, frozen=True, kw_only=True):
     columns: list[ExportColumnInfo] | None = None
     partitions: list[ExportPartition] | None = None
     error: ExportError | None = None
+    files_deleted_at: datetime | None = None
     callback_url: str | None = None
     receipt: ExportReceipt | None = None
 

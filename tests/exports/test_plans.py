@@ -1,0 +1,82 @@
+"""Statements about exports find their rows by indexes, however many have finished."""
+
+from typing import Final
+from uuid import UUID
+
+from app.db import Pool
+from app.exports import publish_store, retention, task_store
+
+_ID: Final = UUID(int=1)
+_PLACE: Final = "s3://lake/default"
+
+# A statement, its arguments, and the index that answers it.
+_STATEMENTS: Final = [
+    (task_store.CLAIM_TASK, (_ID, 1, 60, True), "exports_destination_idx"),
+    (publish_store.SELECT_HAS_TURN, (_ID, _ID, _PLACE), "exports_destination_idx"),
+    (publish_store.FORGET_REPLACED, (_ID, _ID, _PLACE), "exports_published_idx"),
+    (retention.DELETE_FILES, (30, 1_000), "exports_files_idx"),
+    (retention.DELETE_ERRORS, (30, 1_000), "exports_errors_idx"),
+]
+
+# 10,000 finished exports to one destination, which have no files any more, and 20 that go on.
+_TABLES: Final = {
+    "exports": """
+        INSERT INTO exports
+               (id, tenant_id, dataset_id, dataset, snapshot, request, plan, plan_sha256,
+                destination, input_sha256, status, stage, raw_bytes, rows_failed, files_deleted_at,
+                errors_deleted_at, created_at, finished_at)
+        SELECT gen_random_uuid(), t.id, t.id, 'd', 1, '{}', '{}', sha256(''),
+               CASE WHEN n % 2 = 0 THEN 's3://lake/default' END, sha256(''),
+               CASE WHEN n <= 20 THEN 'running' ELSE 'succeeded' END, 'publish', 1, 1,
+               CASE WHEN n > 20 THEN now() END, CASE WHEN n > 20 THEN now() END, now(),
+               CASE WHEN n > 20 THEN now() - interval '60 days' END
+        FROM tenants AS t
+        CROSS JOIN generate_series(1, 10020) AS n
+    """,
+    "export_tasks": """
+        INSERT INTO export_tasks (export_id, stage, number, tenant_id, done_token, finished_at)
+        SELECT id, 'publish', 1, tenant_id, CASE WHEN finished_at IS NOT NULL THEN 1 END,
+               finished_at
+        FROM exports
+    """,
+    "export_files": """
+        INSERT INTO export_files
+               (export_id, lease_token, number, tenant_id, stage, partition, name, rows, bytes,
+                sha256, published)
+        SELECT id, 1, n, tenant_id, 'whole', '[]', n || '.parquet', 1, 1, sha256(''), true
+        FROM exports
+        CROSS JOIN generate_series(1, 2) AS n
+    """,
+    "export_errors": """
+        INSERT INTO export_errors
+               (export_id, lease_token, number, tenant_id, path, line, error, record)
+        SELECT id, 1, 1, tenant_id, 'a', 1, '{}', '{}'
+        FROM exports
+    """,
+}
+
+
+async def test_an_index_leads_to_the_exports_that_count(pool: Pool) -> None:
+    missing: list[object] = []
+    async with pool.acquire() as conn:
+        transaction = conn.transaction()
+        await transaction.start()
+        # Pages that other tests have left would count in the plans.
+        await conn.execute("TRUNCATE exports CASCADE")
+        # Rows are as they are: neither checked nor counted.
+        await conn.execute("SET LOCAL session_replication_role = replica")
+        for table, statement in _TABLES.items():
+            await conn.execute(statement)
+            await conn.execute(f"ANALYZE {table}")
+        # A plan for any arguments, as pooled connections come to use.
+        await conn.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        for number, (statement, arguments, index) in enumerate(_STATEMENTS):
+            await conn.execute(f"PREPARE s{number} AS {statement}")
+            values = ", ".join(f"'{each}'" for each in arguments)
+            rows = await conn.fetch(f"EXPLAIN (COSTS OFF) EXECUTE s{number}({values})")
+            plan = [row[0] for row in rows]
+            if not any(index in each for each in plan):
+                missing.append((index, plan))
+        await transaction.rollback()
+
+    assert missing == []
