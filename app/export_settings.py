@@ -29,7 +29,13 @@ class ExportSettings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_
         ),
     ] = 1 * GIB
     export_threads: Annotated[
-        int, Meta(description="threads of each; 0: one for each core", ge=0, le=1_024)
+        int,
+        Meta(
+            description="threads of each, at most one for each 128 MiB of its memory; "
+            "0: one for each core",
+            ge=0,
+            le=1_024,
+        ),
     ] = 0
     export_folder: Annotated[
         str,

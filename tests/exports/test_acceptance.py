@@ -10,7 +10,8 @@ import msgspec
 import pytest
 import uuid_utils.compat as uuid
 
-from app.exports.model import CreateExport
+from app.errors import InvalidRequest
+from app.exports.model import ColumnChoice, CreateExport
 from app.exports.plan.model import JSON_TEXT, Column, ExportColumn, Grain, PartitionColumn, Plan
 from app.exports.plans import hash_of, plan_of
 from app.exports.task_inputs import PartRange, WholeInput
@@ -19,7 +20,7 @@ from app.limits import (
     MAX_WHOLE_EXPORT_BYTES,
     MIN_COUNTED_PART_BYTES,
 )
-from app.schemas.ddl.types import Kind, Scalar, StructOf
+from app.schemas.ddl.types import Field, Kind, ListOf, Scalar, StructOf
 from app.tenants.model import DEFAULT_TENANT
 from tests.exports.exported_datasets import LINE, create, plan_in, put_dataset, put_file, row_of
 from tests.exports.stored_exports import StoredExport, StoredFile, store
@@ -152,6 +153,18 @@ def test_an_export_needs_a_snapshot_of_records(system: System) -> None:
     for name in (empty, "nowhere"):
         missing = create(system, name)
         assert (missing.status_code, missing.json()["errors"][0]["pointer"]) == (404, "/dataset")
+
+
+@pytest.mark.parametrize("names", [("Id", "id"), ("",)])
+def test_a_struct_with_names_that_no_reader_takes_is_refused(names: tuple[str, ...]) -> None:
+    struct = StructOf(tuple(Field(name, Scalar(Kind.BIGINT), "") for name in names))
+    fields = [Field("a/b", StructOf((Field("c", ListOf(struct), ""),)), "")]
+    with pytest.raises(InvalidRequest) as caught:
+        plan_of(CreateExport(dataset="d"), fields)
+    [error] = caught.value.errors
+    assert error["pointer"] == "/columns/a~1b"
+    as_json = CreateExport(dataset="d", columns={"a/b": ColumnChoice(pointer="/a~1b", type="json")})
+    assert plan_of(as_json, fields).columns
 
 
 def test_an_export_continues_one_whose_input_was_only_appended_to(system: System) -> None:

@@ -12,7 +12,6 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from app.exports.plan import process
 from app.exports.plan.model import (
     ExportColumn,
     Plan,
@@ -129,7 +128,7 @@ async def test_an_answer_that_is_none_ends_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     talks = "import sys, time; print(end='\\0\\0\\0\\1x', flush=True); time.sleep(600)"
-    monkeypatch.setattr(process, "_BOOT", talks)
+    monkeypatch.setattr("app.exports.plan.process._BOOT", talks)
     async with asyncio.timeout(60):
         with pytest.raises(TaskLost, match="ended with -9"):
             await run_task(Whole(sources=[]), Plan(), _resources(tmp_path), tmp_path / "out")
