@@ -97,6 +97,8 @@ EXPORT_BUCKET_BYTES: Final = 1 * GIB
 MAX_EXPORT_BUCKETS: Final = 256
 # Partitions that an export lists; its files are listed in pages.
 MAX_LISTED_PARTITIONS: Final = 1_000
+# How long an export waits for a destination that does not answer.
+MAX_DESTINATION_WAIT_HOURS: Final = 24
 
 # A worker counts as gone when its last heartbeat is older: several may come late.
 WORKER_TIMEOUT_SECONDS: Final = 15.0
