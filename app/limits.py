@@ -112,6 +112,8 @@ MAX_EXPORT_NAMES_BYTES: Final = 512_000
 MAX_EXPORT_PARTITIONS: Final = 10_000
 # Partitions that an export lists; its files are listed in pages.
 MAX_LISTED_PARTITIONS: Final = 1_000
+# How long an export waits for a destination that does not answer.
+MAX_DESTINATION_WAIT_HOURS: Final = 24
 
 # A worker counts as gone when its last heartbeat is older: several may come late.
 WORKER_TIMEOUT_SECONDS: Final = 15.0

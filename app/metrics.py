@@ -154,6 +154,12 @@ EXPORTS: Final = Counter(
     ("event",),
     registry=REGISTRY,
 )
+EXPORT_TASKS: Final = Counter(
+    "crivo_export_tasks",
+    "Attempts of tasks of exports, by stage, and by what they have come to",
+    ("stage", "outcome"),
+    registry=REGISTRY,
+)
 ENGINE_SLOTS: Final = Gauge(
     "crivo_engine_slots",
     "Parts of runs that the engine can run at once beside this worker's slots",
@@ -299,6 +305,11 @@ def count_run_rows(*, rows_in: int, rows_out: int, rows_failed: int) -> None:
 def count_export(event: str) -> None:
     """Count an export that was `accepted`, or how it has ended."""
     EXPORTS.labels(event).inc()
+
+
+def count_export_task(stage: str, outcome: str) -> None:
+    """Count an attempt of a task that was `done`, or why it was not."""
+    EXPORT_TASKS.labels(stage, outcome).inc()
 
 
 def count_batch(event: str, *, items: int) -> None:

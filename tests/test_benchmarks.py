@@ -206,8 +206,8 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
     assert done.returncode == 2
     assert (
-        "batch, datasets, executions, keys, kill, pipeline, pipes, records, runs, sandbox, schemas"
-        in done.stderr
+        "batch, datasets, executions, exports, keys, kill, pipeline, pipes, records, runs, "
+        "sandbox, schemas" in done.stderr
     )
 
 

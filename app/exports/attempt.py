@@ -4,12 +4,11 @@ Nothing here knows the database: whether an attempt counts is decided by its lea
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 from uuid import UUID
-
-import uuid_utils.compat as uuid
 
 from app.blobs import Blobs
 from app.exports.object_folder import ObjectFolder, replaced_meanwhile
@@ -18,10 +17,12 @@ from app.exports.turns import in_turns
 from app.exports.work import TaskInput, UploadedFile, localized, places_of
 from app.limits import MIB
 
-# Folder of the blobs, in keys `<tenant>/<folder>/<id>`.
+# Folder of the blobs, in keys `<tenant>/<folder>/<export>-<number>`: until the export has ended,
+# retention keeps those that have no row yet.
 EXPORT_FOLDER: Final = "exports"
 
 _CHUNK_BYTES: Final = 1 * MIB
+_NUMBER_BITS: Final = 96
 
 
 class RunTask(Protocol):
@@ -46,6 +47,7 @@ class Attempt:
         self,
         blobs: Blobs,
         tenant: UUID,
+        export_id: UUID,
         folder: Path,
         run_task: RunTask,
         *,
@@ -54,7 +56,7 @@ class Attempt:
         """Use an empty folder, which the caller removes; `destination` has what is no blob."""
         self._blobs = blobs
         self._destination = destination
-        self._tenant = tenant
+        self._prefix = f"{tenant}/{EXPORT_FOLDER}/{export_id}"
         self._folder = folder
         self._run_task = run_task
         # Also those that have not been uploaded to their end.
@@ -110,7 +112,7 @@ class Attempt:
 
     async def _upload(self, files: Sequence[WrittenFile], folder: Path) -> list[UploadedFile]:
         async def upload(file: WrittenFile) -> UploadedFile:
-            key = f"{self._tenant}/{EXPORT_FOLDER}/{uuid.uuid7()}"
+            key = f"{self._prefix}-{secrets.randbits(_NUMBER_BITS)}"
             self.blob_keys.append(key)
             path = folder / file.name
             with path.open("rb") as content:

@@ -11,7 +11,6 @@ from app.datasets.blob_cleanup import delete_blobs
 from app.exports import ending, outcome_store, publication, publish_store
 from app.exports.file_store import read_manifest
 from app.exports.model import ExportStatus, ManifestFile
-from app.exports.object_folder import DestinationUnavailable
 from app.exports.opening import open_destination
 from app.exports.publication import Publication
 from app.exports.publish_store import NamedFile, StagedFile
@@ -40,7 +39,7 @@ async def _copy(
 ) -> None:
     async with resources.pool.acquire() as conn:
         if not await publish_store.has_turn(conn, task):
-            raise DestinationUnavailable(f"another export is being published at {destination}")
+            raise InterruptedError(f"another export is being published at {destination}")
         found = await read_manifest(conn, task.tenant_id, task.export_id)
     assert found is not None  # noqa: S101 - its task is leased
     manifest = replace(

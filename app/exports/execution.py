@@ -9,11 +9,13 @@ from app.datasets.blob_cleanup import delete_blobs
 from app.exports.attempt import Attempt, RunTask
 from app.exports.folders import open_attempt_folder
 from app.exports.input_store import read_input
+from app.exports.model import ExportErrorKind
 from app.exports.object_folder import ObjectFolder
 from app.exports.opening import open_destination
-from app.exports.plan.model import Progress
+from app.exports.plan.model import Progress, TaskFailed
 from app.exports.task_store import ClaimedTask
 from app.exports.work import BaseFile, Outcome, TaskInput
+from app.outages import BlobsFull, DiskFull, host_error_of
 from app.resources import Resources
 
 
@@ -33,7 +35,12 @@ async def execute(
     async with open_attempt_folder(worker_folder) as folder:
         destination = await _destination(resources, task)
         attempt = Attempt(
-            resources.blobs, task.tenant_id, folder, run_task, destination=destination
+            resources.blobs,
+            task.tenant_id,
+            task.export_id,
+            folder,
+            run_task,
+            destination=destination,
         )
         try:
             async with resources.pool.acquire() as conn:
@@ -44,10 +51,18 @@ async def execute(
                 threads=settings.export_threads or os.cpu_count() or 1,
                 on_progress=on_progress,
             )
-        except (Exception, asyncio.CancelledError):
+        except (Exception, asyncio.CancelledError) as error:
             await asyncio.shield(delete_blobs(resources.blobs, attempt.blob_keys))
+            if _is_full(error):
+                message = "no space is left for the files of the task"
+                raise TaskFailed(ExportErrorKind.OUT_OF_SPACE, message) from error
             raise
     return Outcome(report=report, files=files, kept=_kept(read, report.replaced))
+
+
+def _is_full(error: BaseException) -> bool:
+    """Return whether it is what the process of a task calls `out_of_space`."""
+    return isinstance(error, BlobsFull) or isinstance(host_error_of(error), DiskFull)
 
 
 async def _destination(resources: Resources, task: ClaimedTask) -> ObjectFolder | None:

@@ -63,6 +63,7 @@ async def leased(resources: Resources, task: ClaimedTask, *, until: float) -> As
         await asyncio.sleep(min(lease_seconds / _BEATS_OF_A_LEASE, _LONGEST_BEAT_SECONDS))
         nonlocal outage
         before = time()
+        outage = DatabaseUnavailable(reason="it has not answered a renewal")
         try:
             is_held = await lease.renew()
         except DatabaseUnavailable as error:

@@ -179,7 +179,8 @@ class ExportReceipt(Struct, frozen=True, kw_only=True):
     """Input, output and resource usage of a finished export.
 
     `input_sha256` is of the paths and digests of the snapshot's files, `output_sha256` of the
-    paths and digests of the files of the export, in the order of their paths.
+    paths and digests of the files of the export, in the order of their paths. `engine` is what ran
+    tasks: `dask` if it ran any of them, otherwise `local`.
     """
 
     input: SnapshotRef

@@ -71,8 +71,10 @@ async def finish_task(conn: Connection, task: ClaimedTask, *, found: bytes | Non
     await conn.execute(FINISH_TASK, *values)
 
 
-async def record(conn: Connection, task: ClaimedTask, outcome: Outcome) -> None:
-    """Record what a task has done, in a transaction of the caller.
+async def record(
+    conn: Connection, task: ClaimedTask, outcome: Outcome, *, engine: str | None = None
+) -> None:
+    """Record what a task has done, and the engine that has run it, in the caller's transaction.
 
     Raises LeaseLost, QuotaExceeded.
     """
@@ -85,7 +87,7 @@ async def record(conn: Connection, task: ClaimedTask, outcome: Outcome) -> None:
         await require_stored_bytes(conn, task.tenant_id, sum(sizes))
     await _insert_files(conn, task, outcome)
     await _insert_errors(conn, task, report.bad, errors)
-    await _count(conn, task, report)
+    await _count(conn, task, report, engine=engine)
 
 
 def _found(task: ClaimedTask, report: Report) -> bytes | None:
@@ -208,7 +210,8 @@ WITH parameters AS NOT MATERIALIZED (
            $6::bytea AS columns,
            $7::float8 AS cpu_ms,
            $8::bigint AS peak_memory_bytes,
-           $9::bigint AS raw_bytes
+           $9::bigint AS raw_bytes,
+           $10::text AS engine
 )
 UPDATE exports AS e
 SET rows_in = e.rows_in + p.rows_in,
@@ -218,13 +221,16 @@ SET rows_in = e.rows_in + p.rows_in,
     cpu_ms = e.cpu_ms + p.cpu_ms,
     peak_memory_bytes = greatest(e.peak_memory_bytes, p.peak_memory_bytes),
     tasks_done = e.tasks_done + 1,
-    raw_bytes_done = e.raw_bytes_done + p.raw_bytes
+    raw_bytes_done = e.raw_bytes_done + p.raw_bytes,
+    engine = coalesce(p.engine, e.engine)
 FROM parameters AS p
 WHERE e.tenant_id = p.tenant_id AND e.id = p.id
 """
 
 
-async def _count(conn: Connection, task: ClaimedTask, report: Report) -> None:
+async def _count(
+    conn: Connection, task: ClaimedTask, report: Report, *, engine: str | None
+) -> None:
     reads = task.stage in (ExportStage.WHOLE, ExportStage.MAP)
     values = in_order(
         COUNT_TASK,
@@ -237,5 +243,6 @@ async def _count(conn: Connection, task: ClaimedTask, report: Report) -> None:
         cpu_ms=report.cpu_ms,
         peak_memory_bytes=report.peak_memory_bytes,
         raw_bytes=task.raw_bytes if reads else 0,
+        engine=engine,
     )
     await conn.execute(COUNT_TASK, *values)

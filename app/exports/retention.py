@@ -132,15 +132,25 @@ async def delete_exports(conn: Connection, days: int, limit: int) -> ExpiredBatc
     return from_row(ExpiredBatch, *await conn.fetch(DELETE_EXPORTS, days, limit))
 
 
+# A task can take longer to upload its files than orphans are kept: their rows are added at its end.
 SELECT_REFERENCED_KEYS = """
-SELECT blob_key
-FROM export_files
-WHERE blob_key = ANY ($1)
+SELECT k.blob_key
+FROM unnest($1::text[]) AS k (blob_key)
+WHERE EXISTS (
+          SELECT
+          FROM export_files AS f
+          WHERE f.blob_key = k.blob_key
+      )
+   OR EXISTS (
+          SELECT
+          FROM exports AS e
+          WHERE e.id = left(split_part(k.blob_key, '/', 3), 36)::uuid AND e.finished_at IS NULL
+      )
 """
 
 
 async def select_referenced_keys(conn: Connection, keys: Sequence[str]) -> set[str]:
-    """Return those of the keys that a row references; files of a base are of several exports."""
+    """Return those of the keys that a row references, or may yet: those of unfinished exports."""
     return {row["blob_key"] for row in await conn.fetch(SELECT_REFERENCED_KEYS, keys)}
 
 

@@ -25,9 +25,12 @@ from app.exports.execution import execute
 from app.exports.folders import open_worker_folder
 from app.exports.lease import Lease, leased
 from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
+from app.exports.object_folder import DestinationUnavailable
 from app.exports.plan.model import TaskFailed, TaskLost
 from app.exports.task_store import ClaimedTask, LeaseLost
 from app.exports.work import Outcome
+from app.limits import MAX_DESTINATION_WAIT_HOURS
+from app.metrics import count_export_task
 from app.outages import DatabaseUnavailable, Unavailable
 from app.quotas.errors import QuotaExceeded
 from app.resources import Resources
@@ -39,8 +42,6 @@ _LOST_SECONDS: Final = 1.0
 _OUTAGE_SECONDS: Final = 5.0
 _FAULT_SECONDS: Final = 60.0
 _RELEASE_SECONDS: Final = 2.0
-# For PostgreSQL to come back.
-_PATIENCE_SECONDS: Final = 60.0
 
 
 async def run_exports(resources: Resources, worker_id: UUID, run_task: RunTask) -> None:
@@ -64,6 +65,7 @@ class Claims(ABC):
     """Claims one task after the other, has it run, and records what it has come to."""
 
     publishes: ClassVar[bool]
+    engine: ClassVar[str | None]
 
     def __init__(self, resources: Resources, worker_id: UUID) -> None:
         """Claim for a worker."""
@@ -91,20 +93,21 @@ class Claims(ABC):
             task = await task_store.claim_task(
                 conn, self._worker_id, lease_seconds=lease_seconds, publishes=self.publishes
             )
-            if task is None:
-                return False
-            started = await task_store.start_export(conn, task)
-        if started:
-            self._resources.publisher.changed(task.export_id)
+        if task is None:
+            return False
         try:
-            await self._try(task, until=began + lease_seconds)
-        except LeaseLost as lost:
-            log.warning("export.lease_lost", task=task.name, reason=str(lost))
-            # Where it is not another's: this worker was too slow to renew it.
-            await self._release(task, 0.0, counts=True)
-        except DatabaseUnavailable as error:
-            log.warning("export.interrupted", task=task.name, reason=str(error))
-            await self._release_when_possible(task)
+            try:
+                await self._start(task)
+                await self._try(task, until=began + lease_seconds)
+            except LeaseLost as lost:
+                count_export_task(task.stage, "lease_lost")
+                log.warning("export.lease_lost", task=task.name, reason=str(lost))
+                # Where it is not another's: this worker was too slow to renew it.
+                await self._release(task, 0.0, counts=True)
+            except DatabaseUnavailable as error:
+                count_export_task(task.stage, "interrupted")
+                log.warning("export.interrupted", task=task.name, reason=str(error))
+                await self._release_when_possible(task)
         except asyncio.CancelledError:
             # This worker stops: another one need not wait until the lease expires.
             with suppress(Unavailable, TimeoutError):
@@ -113,24 +116,29 @@ class Claims(ABC):
             raise
         return True
 
+    async def _start(self, task: ClaimedTask) -> None:
+        async with self._resources.pool.acquire() as conn:
+            started = await task_store.start_export(conn, task)
+        if started:
+            self._resources.publisher.changed(task.export_id)
+
     async def _release_when_possible(self, task: ClaimedTask) -> None:
         """Give a task back once PostgreSQL answers, unless another worker has it or it has ended.
 
-        Its outage costs no attempt, also if it was longer than the lease.
+        Its outage costs no attempt. Until then this worker could claim nothing else.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                while True:
-                    try:
-                        return await self._release(task, 0.0, counts=False)
-                    except DatabaseUnavailable:
-                        await asyncio.sleep(_POLL_SECONDS)
+        while True:
+            try:
+                return await self._release(task, 0.0, counts=False)
+            except DatabaseUnavailable:
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def _try(self, task: ClaimedTask, *, until: float) -> None:
         """Run a task, and record its outcome or give it back.
 
         Raises LeaseLost, DatabaseUnavailable.
         """
+        outcome = "interrupted"
         try:
             if task.attempts > self._resources.settings.max_attempts:
                 message = f"{task.attempts - 1} attempts of a task have ended without a result"
@@ -139,18 +147,28 @@ class Claims(ABC):
         except (LeaseLost, DatabaseUnavailable):
             raise
         except TaskFailed as failed:
-            await self._fail(task, failed)
+            await self._fail_or_release(task, failed)
+            outcome = failed.kind
         except TaskLost as lost:
             log.warning("export.task_lost", task=task.name, reason=str(lost))
             await self._release(task, _LOST_SECONDS, counts=True)
+            outcome = "lost"
         except BlobLost as error:
             await self._require_dataset(task, error)
+            outcome = "input_missing"
+        except DestinationUnavailable as error:
+            await self._wait_for_destination(task, error)
         except (Unavailable, OSError, MemoryError) as error:
             log.warning("export.interrupted", task=task.name, reason=str(error))
             await self._release(task, _OUTAGE_SECONDS, counts=False)
         except Exception:
             log.exception("export.task_failed", task=task.name)
             await self._release(task, _FAULT_SECONDS, counts=True)
+            outcome = "fault"
+        else:
+            outcome = "done"
+            await self._advance(task)
+        count_export_task(task.stage, outcome)
 
     async def _run(self, task: ClaimedTask, *, until: float) -> None:
         if task.stage is ExportStage.PUBLISH:
@@ -170,12 +188,22 @@ class Claims(ABC):
             keys = [] if outcome is None else [each.blob_key for each in outcome.files]
             await delete_blobs(self._resources.blobs, keys)
             raise
-        await advance(self._resources, task.export_id)
+
+    async def _advance(self, task: ClaimedTask) -> None:
+        """Make the step after a task that is recorded; what fails is made by `run_advance`."""
+        if task.stage is ExportStage.PUBLISH:
+            return
+        try:
+            await advance(self._resources, task.export_id)
+        except DatabaseUnavailable as error:
+            log.warning("export.step_interrupted", id=str(task.export_id), reason=str(error))
+        except Exception:
+            log.exception("export.step_failed", id=str(task.export_id))
 
     async def _record(self, task: ClaimedTask, outcome: Outcome) -> None:
         try:
             async with self._resources.pool.acquire() as conn, conn.transaction():
-                await outcome_store.record(conn, task, outcome)
+                await outcome_store.record(conn, task, outcome, engine=self.engine)
             report = outcome.report
             log.info(
                 "export.task_done",
@@ -189,6 +217,28 @@ class Claims(ABC):
         except QuotaExceeded as error:
             message = f"the files of the export do not fit into the quota: {error}"
             raise TaskFailed(ExportErrorKind.OVER_QUOTA, message) from None
+
+    async def _fail_or_release(self, task: ClaimedTask, failed: TaskFailed) -> None:
+        """Fail the export, unless another attempt may find the room that this one lacked."""
+        is_last = task.attempts >= self._resources.settings.max_attempts
+        if failed.kind != ExportErrorKind.OUT_OF_SPACE or is_last:
+            await self._fail(task, failed)
+        else:
+            # Others may have filled the disk, and leave it again.
+            log.warning("export.no_space", task=task.name, reason=str(failed))
+            await self._release(task, _FAULT_SECONDS, counts=True)
+
+    async def _wait_for_destination(self, task: ClaimedTask, error: Exception) -> None:
+        """Release a task until its destination answers, and fail the export after a long wait."""
+        async with self._resources.pool.acquire() as conn:
+            is_over = await task_store.has_waited(conn, task, MAX_DESTINATION_WAIT_HOURS)
+        log.warning("export.interrupted", task=task.name, reason=str(error))
+        if is_over:
+            # Not why: the text of a store can name the operator's account.
+            message = f"{task.destination} could not be used for {MAX_DESTINATION_WAIT_HOURS} hours"
+            await self._fail(task, TaskFailed(ExportErrorKind.DESTINATION_REFUSED, message))
+        else:
+            await self._release(task, _OUTAGE_SECONDS, counts=False)
 
     async def _fail(self, task: ClaimedTask, failed: TaskFailed) -> None:
         """End the export of a task; its other tasks lose their leases."""
@@ -221,6 +271,7 @@ class Runner(Claims):
     """Runs tasks in this process, in folders below that of the worker."""
 
     publishes = True
+    engine = None
 
     def __init__(
         self, resources: Resources, worker_id: UUID, folder: Path, run_task: RunTask

@@ -249,6 +249,30 @@ async def release(
     await conn.execute(RELEASE_TASK, *values)
 
 
+# Since a task can reach its destination: what was before it is done, and another export has been
+# published there.
+SELECT_HAS_WAITED = """
+SELECT greatest(
+           coalesce(e.started_at, e.created_at),
+           (SELECT max(t.finished_at)
+            FROM export_tasks AS t
+            WHERE t.tenant_id = e.tenant_id AND t.export_id = e.id),
+           (SELECT max(o.finished_at)
+            FROM exports AS o
+            WHERE o.tenant_id = e.tenant_id AND o.destination = e.destination
+              AND o.status = 'succeeded')
+       ) < clock_timestamp() - make_interval(hours => $3)
+FROM exports AS e
+WHERE e.tenant_id = $1 AND e.id = $2
+"""
+
+
+async def has_waited(conn: Connection, task: ClaimedTask, hours: int) -> bool:
+    """Return whether a task has had so much time to use its destination."""
+    key = (task.tenant_id, task.export_id)
+    return await conn.fetchval(SELECT_HAS_WAITED, *key, hours) is True
+
+
 SELECT_HAS_DATASET = """
 SELECT EXISTS (
     SELECT

@@ -122,6 +122,8 @@ async def test_a_cluster_that_loses_a_worker_writes_the_rows_of_one_machine(
     lost = [each for each in tasks if each["attempts"] > 1]
     assert [each["stage"] for each in lost] == ["map"]
     assert {each["stage"] for each in tasks} == {"map", "bucket", "write", "publish"}
+    engines = [(await exports.row(each))["engine"] for each in (here, there)]
+    assert engines == [None, "dask"]
     columns = [(await exports.row(each))["columns"] for each in (here, there)]
     assert columns[0] == columns[1]
     # What the lost one has uploaded is deleted by age.

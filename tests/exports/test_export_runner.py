@@ -1,15 +1,21 @@
 """A runner records what a task comes to, once, and leaves nothing of what does not count."""
 
 import asyncio
+import itertools
+import json
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import AsyncMock
 from uuid import UUID
 
 import pytest
 import uuid_utils.compat as uuid
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
+from app.blobs import BlobWriter
 from app.db import Pool
 from app.exports import ending, outcome_store, task_store
 from app.exports.advance import Partition, advance_due, grouped
@@ -17,7 +23,7 @@ from app.exports.model import ExportStatus
 from app.exports.plan.model import TaskFailed, TaskLost
 from app.exports.retention import EXPORT_OWNER, delete_exports, delete_files
 from app.exports.work import Outcome
-from app.outages import BlobsUnavailable
+from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.payloads.retention import delete_orphans
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT as TENANT
@@ -88,7 +94,7 @@ async def test_a_task_that_is_lost_is_tried_again_until_it_was_lost_too_often(
 
 async def test_an_outage_costs_no_attempt_and_leaves_no_file(exports: RunningExports) -> None:
     export = await exports.create()
-    stand_in = StandInTask(BlobsUnavailable(), OSError(28, "full"))
+    stand_in = StandInTask(BlobsUnavailable(), OSError(5, "no answer of the disk"))
     async with exports.runner(stand_in) as runner:
         for _ in range(2):
             await exports.pool.execute("UPDATE export_tasks SET due_at = now()")
@@ -99,19 +105,118 @@ async def test_an_outage_costs_no_attempt_and_leaves_no_file(exports: RunningExp
     assert exports.folders() == []
 
 
-async def test_a_cancelled_export_stops_its_task_and_deletes_what_it_wrote(
+async def test_a_task_without_space_is_tried_again_until_it_had_none_too_often(
     exports: RunningExports,
 ) -> None:
+    in_duckdb, here = TaskFailed("out_of_space", "no space is left"), OSError(28, "full")
+    freed, full = await exports.create(), await exports.create()
+    for export, errors in ((freed, [in_duckdb, here]), (full, [here, in_duckdb, here])):
+        await exports.pool.execute(
+            "UPDATE export_tasks SET due_at = CASE WHEN export_id = $1 THEN now() "
+            "ELSE 'infinity' END WHERE done_token IS NULL",
+            export,
+        )
+        async with exports.runner(StandInTask(*errors)) as runner:
+            while await runner.run_next():
+                await exports.pool.execute(
+                    "UPDATE export_tasks SET due_at = now() "
+                    "WHERE export_id = $1 AND due_at < 'infinity'",
+                    export,
+                )
+    assert (await exports.row(freed))["status"] == "succeeded"
+    row = await exports.row(full)
+    assert (row["status"], json.loads(row["error"])["kind"]) == ("failed", "out_of_space")
+    assert [each["attempts"] for each in await exports.tasks(full)] == [3]
+
+
+async def test_an_outage_before_a_task_begins_costs_no_attempt(
+    exports: RunningExports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = await exports.create()
+    for error in (DatabaseUnavailable(), asyncio.CancelledError()):
+        monkeypatch.setattr(task_store, "start_export", AsyncMock(side_effect=error))
+        async with exports.runner(StandInTask()) as runner:
+            with suppress(asyncio.CancelledError):
+                await runner.run_next()
+        [task] = await exports.tasks(export)
+        assert (task["attempts"], task["lease_token"]) == (0, None)
+
+
+async def test_a_database_that_leaves_a_renewal_unanswered_costs_no_attempt(
+    exports: RunningExports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unanswered(*_: object, **__: object) -> bool:
+        await asyncio.Event().wait()
+        return True
+
     export = await exports.create()
     stand_in = StandInTask()
     stand_in.may_end.clear()
-    running = asyncio.create_task(exports.run_all(stand_in))
-    await stand_in.began.wait()
+    monkeypatch.setattr(task_store, "renew", unanswered)
+    async with exports.runner(stand_in) as runner:
+        assert await runner.run_next()
+    assert stand_in.cancelled
+    [task] = await exports.tasks(export)
+    assert (task["attempts"], task["lease_token"]) == (0, None)
+
+
+async def test_a_step_that_fails_takes_nothing_from_the_task_before_it(
+    exports: RunningExports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = await exports.create()
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr("app.exports.runner.advance", AsyncMock(side_effect=ValueError("a fault")))
+        async with exports.runner(StandInTask()) as runner:
+            assert await runner.run_next()
+    assert {"export.task_done", "export.step_failed"} <= {each["event"] for each in logs}
+    assert "export.task_failed" not in {each["event"] for each in logs}
+    await advance_due(exports.resources, {})
+    await exports.run_all(StandInTask())
+    assert (await exports.row(export))["status"] == "succeeded"
+
+
+async def test_blobs_without_rows_stay_until_their_export_has_ended(
+    exports: RunningExports,
+) -> None:
+    export = await exports.create()
+    key = f"{TENANT}/exports/{export}-1"
+    await exports.blobs.create(key, b"its task still uploads others")
+    age = timedelta(seconds=-60)
+    await delete_orphans(exports.pool, exports.blobs, (EXPORT_OWNER,), min_age=age)
+    assert exports.blob_keys() == {key}
+    async with exports.pool.acquire() as conn, conn.transaction():
+        await ending.end(conn, TENANT, export, ExportStatus.CANCELLED)
+    await delete_orphans(exports.pool, exports.blobs, (EXPORT_OWNER,), min_age=age)
+    assert exports.blob_keys() == set()
+
+
+async def test_a_cancelled_export_stops_its_task_and_deletes_what_it_wrote(
+    exports: RunningExports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = await exports.create()
+    writer, uploads, waits = exports.blobs.writer, itertools.count(1), asyncio.Event()
+
+    def second_waits(key: str) -> AbstractAsyncContextManager[BlobWriter]:
+        @asynccontextmanager
+        async def waiting() -> AsyncIterator[BlobWriter]:
+            async with writer(key) as opened:
+                yield opened
+                # The other one has been uploaded.
+                while not exports.blob_keys():  # noqa: ASYNC110 - a folder tells nobody
+                    await asyncio.sleep(0.01)
+                waits.set()
+                await asyncio.Event().wait()
+
+        return waiting() if next(uploads) == 2 else writer(key)
+
+    monkeypatch.setattr(exports.blobs, "writer", second_waits)
+    running = asyncio.create_task(exports.run_all(StandInTask()))
+    await waits.wait()
+    assert exports.blob_keys() != set()
     async with exports.pool.acquire() as conn, conn.transaction():
         await ending.end(conn, TENANT, export, ExportStatus.CANCELLED)
     async with asyncio.timeout(30):
         await running
-    assert stand_in.cancelled
     assert exports.blob_keys() == set()
     assert exports.folders() == []
 

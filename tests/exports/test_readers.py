@@ -1,4 +1,4 @@
-"""What people read Parquet with agrees on the columns and rows of an export."""
+"""Programs that people read Parquet with agree on the columns and rows of an export."""
 
 import json
 import subprocess

@@ -26,10 +26,12 @@ from app.exports.engines.messages import (
     Interrupted,
     Lost,
     NotValid,
+    Unreachable,
     encode,
 )
 from app.exports.execution import execute
 from app.exports.folders import open_worker_folder
+from app.exports.object_folder import DestinationUnavailable
 from app.exports.plan.model import TaskFailed, TaskLost
 from app.exports.plan.process import run_task
 from app.exports.task_store import Assignment, ClaimedTask
@@ -50,7 +52,9 @@ def run(message: bytes, slots: int) -> bytes:
     return encode(_answer(assignment, slots))
 
 
-def _answer(assignment: Assignment, slots: int) -> Answer:
+def _answer(  # noqa: PLR0911 - one line a reason
+    assignment: Assignment, slots: int
+) -> Answer:
     try:
         return worker_process(slots).call(partial(_run, assignment))
     except TaskFailed as failed:
@@ -59,6 +63,8 @@ def _answer(assignment: Assignment, slots: int) -> Answer:
         return Lost(redact(reason_of(lost)))
     except BlobLost as error:
         return InputMissing(redact(reason_of(error)))
+    except DestinationUnavailable as error:
+        return Unreachable(redact(reason_of(error)))
     except (Unavailable, CrivoError, OSError, MemoryError, *HOST_TROUBLE) as error:
         return Interrupted(redact(reason_of(error)))
     except Exception as error:

@@ -38,13 +38,19 @@ class InputMissing(Struct, frozen=True, tag=True):
     reason: str
 
 
+class Unreachable(Struct, frozen=True, tag=True):
+    """The destination with files that the task reads cannot be used: `DestinationUnavailable`."""
+
+    reason: str
+
+
 class Interrupted(Struct, frozen=True, tag=True):
     """A store, the database or the host has trouble: this attempt does not count."""
 
     reason: str
 
 
-Answer: TypeAlias = Finished | NotValid | Failed | Lost | InputMissing | Interrupted
+Answer: TypeAlias = Finished | NotValid | Failed | Lost | InputMissing | Unreachable | Interrupted
 
 ANSWER_DECODER: Final = msgspec.msgpack.Decoder(Answer)
 encode: Final = msgspec.msgpack.Encoder().encode

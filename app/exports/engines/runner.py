@@ -23,9 +23,11 @@ from app.exports.engines.messages import (
     Interrupted,
     Lost,
     NotValid,
+    Unreachable,
     encode,
 )
 from app.exports.lease import Lease
+from app.exports.object_folder import DestinationUnavailable
 from app.exports.plan.model import TaskFailed, TaskLost
 from app.exports.runner import Claims
 from app.exports.task_store import Assignment, ClaimedTask, LeaseLost
@@ -78,6 +80,7 @@ class EngineRunner(Claims):
     """Has tasks run by the workers of an engine."""
 
     publishes = False
+    engine = "dask"
 
     def __init__(self, resources: Resources, worker_id: UUID, engine: Calls) -> None:
         """Claim for a worker, which is registered, and hand over to its engine."""
@@ -111,6 +114,8 @@ class EngineRunner(Claims):
                 raise TaskLost(reason)
             case InputMissing(reason):
                 raise BlobLost(reason)
+            case Unreachable(reason):
+                raise DestinationUnavailable(reason)
             case Interrupted(reason):
                 raise InterruptedError(reason)
             case never:

@@ -1,4 +1,4 @@
-"""What an export of lines is, in a few lines of Python: slow, and with other means."""
+"""An export of lines in a few lines of Python: slow, and with other means."""
 
 import json
 from collections.abc import Mapping, Sequence

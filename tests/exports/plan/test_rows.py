@@ -1,4 +1,4 @@
-"""Which rows an export has, and in which partitions: as a slow program in Python has it."""
+"""An export has the rows, in the partitions, that a slow program in Python gives it."""
 
 from collections.abc import Sequence
 from pathlib import Path

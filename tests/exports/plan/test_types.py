@@ -1,4 +1,4 @@
-"""How values become columns: what SQL is certain of is what the slow way says, too."""
+"""Values become columns: what SQL is certain of is what the slow way says, too."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
