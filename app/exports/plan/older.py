@@ -15,7 +15,7 @@ from app.exports.plan.members import string_of
 from app.exports.plan.model import Column, HeldFile, Plan, TaskFailed
 from app.exports.plan.moments import parse_moment
 from app.exports.plan.ordering import SORTED_BY
-from app.exports.plan.sums import total
+from app.exports.plan.sums import sum_of
 from app.schemas.ddl.duckdb import literal, quoted
 
 # Older than all lines, which are numbered from 0.
@@ -88,7 +88,7 @@ def keeps_order(
 def older_rows(columns: Sequence[tuple[int, Column]], plan: Plan) -> str:
     """Return `older` as `typed` has the new rows."""
     values = [f"d{n}" for n, _ in columns]
-    size = total([f"coalesce(strlen(CAST({d} AS VARCHAR)), 0)" for d in values])
+    size = sum_of([f"coalesce(strlen(CAST({d} AS VARCHAR)), 0)" for d in values])
     names = (*SORTED_BY, *level_names(plan.partition_by), f"{size} AS size", *values)
     return f"SELECT {', '.join(names)} FROM older"
 

@@ -10,7 +10,7 @@ from app.exports.plan import conversion
 from app.exports.plan.layout import require_few_partitions
 from app.exports.plan.levels import level_names, level_text
 from app.exports.plan.model import Column, PartitionColumn, Plan
-from app.exports.plan.sums import total
+from app.exports.plan.sums import sum_of
 from app.exports.plan.survivors import count
 
 _SMALL: Final = 2**63
@@ -36,7 +36,7 @@ def typed(columns: Sequence[tuple[int, Column]], levels: Sequence[PartitionColum
     """Return `rows` with `d0`… of the columns' types instead of their texts."""
     values = (f"{conversion.converted(f'c{n}', column.type)} AS d{n}" for n, column in columns)
     # The texts say what the values take, without converting them.
-    size = total([f"coalesce(strlen(c{n}), 0)" for n, _ in columns])
+    size = sum_of([f"coalesce(strlen(c{n}), 0)" for n, _ in columns])
     names = (*SORTED_BY, *level_names(levels), f"{size} AS size", *values)
     return f"SELECT {', '.join(names)} FROM rows"
 

@@ -29,7 +29,7 @@ from app.exports.plan.older import keeps_order
 from app.exports.plan.ordering import Partition, kept, sort, sort_typed, typed
 from app.exports.plan.progress import Meter
 from app.exports.plan.session import threads_of
-from app.exports.plan.sums import total
+from app.exports.plan.sums import sum_of
 from app.exports.plan.survivors import count, find_losers, ranked
 from app.exports.plan.writing import copy_sorted, counts, form_of, write_partitions
 from app.schemas.ddl.duckdb import quoted
@@ -88,7 +88,7 @@ def run_bucket(
     levels = list(level_names(plan.partition_by))
     texts = [level_text(g, column) for g, column in zip(levels, plan.partition_by, strict=True)]
     with meter.step(0.4):
-        texts_size = total([f"coalesce(strlen(c{n}), 0)" for n in range(len(names))])
+        texts_size = sum_of([f"coalesce(strlen(c{n}), 0)" for n in range(len(names))])
         source = f"(SELECT *, {texts_size} AS size FROM rows) ANTI JOIN losers USING (ordinal)"
         partitions = sort(connection, source, values, levels, texts)
     rows_out = rows_in - duplicates
@@ -130,18 +130,18 @@ def run_write(
     connection.execute(f"CREATE VIEW typed AS {typed(numbered, plan.partition_by)}")
     with meter.step(0.6):
         partitions = sort_typed(connection, "typed", numbered, plan.partition_by)
-    rows_out = sum(partition.rows for partition in partitions)
+    total = sum(partition.rows for partition in partitions)
     files = write_partitions(
         connection,
         partitions,
         form_of(numbered, columns, plan.partition_by, output, has_order=has_order),
         file_bytes=plan.file_bytes,
         threads=threads_of(resources),
-        on_rows=lambda rows: meter.add(0.4 * rows / rows_out),
+        on_rows=lambda rows: meter.add(0.4 * rows / total),
     )
     return Report(
-        rows_in=rows_out,
-        rows_out=rows_out,
+        rows_in=total,
+        rows_out=total,
         duplicates=0,
         bad_rows=0,
         bad=(),

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 
-def total(values: Sequence[str]) -> str:
+def sum_of(values: Sequence[str]) -> str:
     """Return the sum of expressions, 0 without any."""
     half = len(values) // 2
     if not half:
         return values[0] if values else "0"
-    return f"({total(values[:half])} + {total(values[half:])})"
+    return f"({sum_of(values[:half])} + {sum_of(values[half:])})"
