@@ -116,7 +116,10 @@ class CreateExport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ExportError(Struct, frozen=True, kw_only=True):
-    """Why an export has failed: `path`, `line` and `pointer` are of the bad row that ended it."""
+    """Why an export has failed: `path`, `line` and `pointer` are of the bad row that ended it.
+
+    Of `script_failed`, they are of the record that the script could not take.
+    """
 
     kind: ExportErrorKind
     message: str
@@ -219,9 +222,10 @@ class Export(Struct, frozen=True, kw_only=True):
 
     `request` is what was asked for. `files`, `bytes` and `rows_out` are those of the export as
     published, files kept of the export that it continues included. `rows_failed` are bad rows.
-    `files_url` lists the files, and `run` is that of the script. Only a single export, not one of
-    a list or an event, has `callback_url`, and at its end `partitions`, if they are no more than
-    1,000, and the `receipt`.
+    `files_url` lists the files, and `run` is that of the script, whose bad rows, which are of
+    `rows_in` and `rows_failed`, too, `run_errors_url` lists, and `errors_url` the others. Only a
+    single export, not one of a list or an event, has `callback_url`, and at its end `partitions`,
+    if they are no more than 1,000, and the `receipt`.
     """
 
     id: UUID
@@ -244,6 +248,7 @@ class Export(Struct, frozen=True, kw_only=True):
     files_url: str
     columns: Sequence[ExportColumnInfo] | UnsetType = UNSET
     run: UUID | UnsetType = UNSET
+    run_errors_url: str | UnsetType = UNSET
     partitions: (
         Annotated[Sequence[ExportPartition], Meta(max_length=MAX_LISTED_PARTITIONS)] | UnsetType
     ) = UNSET

@@ -191,6 +191,7 @@ def _export(row: asyncpg.Record) -> Export:
         columns=UNSET if row["columns"] is None else _columns(row),
         error=UNSET if row["error"] is None else Raw(row["error"]),
         run=row["run_id"] or UNSET,
+        run_errors_url=f"/runs/{row['run_id']}/errors" if row["run_id"] else UNSET,
         callback_url=row["callback_url"] or UNSET,
     )
 
