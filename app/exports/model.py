@@ -85,7 +85,13 @@ class ColumnChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     type: str | None = None
 
 
-Columns = Annotated[dict[ColumnName, Pointer | ColumnChoice], Meta(max_length=1_000)]
+Columns = Annotated[
+    dict[ColumnName, Pointer | ColumnChoice],
+    Meta(
+        max_length=1_000,
+        examples=[{"id": "/id", "amount": {"pointer": "/data/amount", "type": "decimal(18,2)"}}],
+    ),
+]
 Level = Annotated[dict[ColumnName, Pointer], Meta(max_length=1)]
 
 
@@ -104,7 +110,10 @@ class CreateExport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     dataset: Reference
     format: Literal["parquet"] = "parquet"
     deduplicate: Deduplicate | None = None
-    partition_by: Annotated[list[Level | Pointer], Meta(max_length=8)] = []
+    partition_by: Annotated[
+        list[Level | Pointer],
+        Meta(max_length=8, examples=[[{"year": "/timestamp"}, {"kind": "/data/kind"}, "/domain"]]),
+    ] = []
     columns: Columns | None = None
     to: Annotated[str, Meta(max_length=1_000)] | None = None
     since: Annotated[int, Meta(ge=1)] | None = None

@@ -50,7 +50,11 @@ _MESSAGE_CHARACTERS: Final = 500
 def require_possible(caller: Caller, wanted: CreateExport) -> None:
     """Require what a run with an output takes. Raises InvalidRequest, MissingScope."""
     if wanted.since is not None:
-        raise invalid("/since", "is not possible with a script, whose output is all new")
+        raise invalid(
+            "/since",
+            "is not possible with a script, whose output is all new; omit it, or run the script "
+            "into a dataset of its own (POST /runs with `output`), and export that with `since`",
+        )
     runs.require_write_datasets(caller)
 
 

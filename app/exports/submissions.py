@@ -16,7 +16,7 @@ from app.datasets.problems import dataset_not_found
 from app.datasets.refs import DatasetRef, parse_ref
 from app.datasets.store import ResolvedSnapshot
 from app.db import Connection
-from app.errors import InvalidRequest, Problem, invalid, located
+from app.errors import InvalidRequest, Problem, clipped, invalid, located
 from app.executions.acceptance import require_room
 from app.executions.callback_urls import callback_url_in_json, require_room_for_callback
 from app.exports import scripted
@@ -215,7 +215,8 @@ async def _base(
             place,
             CannotContinue(
                 f"no export of {found.name}@{since} with the same choices and destination has "
-                "succeeded; omit `since` to export everything"
+                "succeeded; omit `since` to export everything, or repeat the choices of one that "
+                f"GET /exports?dataset={found.name}@{since} lists"
             ),
         )
     if base.kept != base.files:
@@ -224,8 +225,10 @@ async def _base(
     removal = await find_removal(conn, tenant, found.dataset_id, since, found.number)
     if removal is not None:
         message = (
-            f"{found.name}@{removal} has replaced or left out files of {found.name}@{since}, so "
-            "records have gone; omit `since` to export everything"
+            f"{found.name}@{removal.removed_in} does not keep all files of {found.name}@{since}: "
+            f"{clipped(removal.path)} was replaced or left out; omit `since` to export everything, "
+            "and to continue later, only send new files, as `crivo send FILE` does, or with "
+            "`--include` or `--watch`"
         )
         raise located(place, CannotContinue(message))
     return base.id

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from duckdb import DuckDBPyConnection
 from msgspec import Struct
@@ -24,6 +25,8 @@ from app.exports.plan.staging import certain_rows, sample_names, stage
 from app.exports.plan.survivors import count
 from app.schemas.ddl.duckdb import duckdb_type
 from app.schemas.ddl.types import Type
+
+_REMEDY: Final = "omit `since` to export everything"
 
 
 class Loaded(Struct, frozen=True):
@@ -108,12 +111,13 @@ def _unchanged(
     """Return the types of columns that are known; refuse others, and other types."""
     if len(columns) > len(known):
         name = columns[len(known)].name
-        raise TaskFailed("columns_differ", f"{name!r} is a member of newer records only")
+        message = f"{name!r} is a member of newer records only; {_REMEDY}"
+        raise TaskFailed("columns_differ", message)
     found = []
     for column, of in zip(known, types, strict=True):
         both = conversion.united(column.type, of)
         if not conversion.alike(column.type, both):
-            message = f"{column.name!r} is of type {duckdb_type(column.type)} no longer"
+            message = f"{column.name!r} is of type {duckdb_type(column.type)} no longer; {_REMEDY}"
             raise TaskFailed("columns_differ", message)
         found.append(both)
     return found

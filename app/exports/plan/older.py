@@ -146,7 +146,8 @@ def _key(column: Column | None, pointer: str) -> str:
             )
         case _:
             message = (
-                f"{pointer}: the key of an export that goes on is a column of text or integers"
+                f"{pointer}: the key of an export that goes on is a column of text or integers; "
+                "add it to `columns` of both exports, or omit `since` to export everything"
             )
             raise TaskFailed("columns_differ", message)
 
@@ -168,7 +169,10 @@ def _order_text(by_pointer: dict[str, Column], pointer: str) -> str:
         ):
             return f"held.{quoted(name)}"
         case _:
-            message = f"{pointer}: what orders the rows of an export that goes on is a column"
+            message = (
+                f"{pointer}: what orders the rows of an export that goes on is a column; "
+                "add it to `columns` of both exports, or omit `since` to export everything"
+            )
             raise TaskFailed("columns_differ", message)
 
 

@@ -82,7 +82,7 @@ class Export(Response, frozen=True, kw_only=True):
     """An export of a snapshot as Parquet files; `request` is what was asked for.
 
     `files`, `bytes` and `rows_out` are those of the export as published, files kept of the export
-    that it continues included. `run` is that of the script, and `rows_failed` counts what it could not
+    that it continues included. `run` is that of the script; `rows_failed` has what it could not
     take, too. Only where one export is asked for, there are `callback_url`, `receipt`, and
     `partitions` unless there are very many.
     """
