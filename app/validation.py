@@ -128,7 +128,7 @@ def _look(value: object, annotation: Any, path: tuple[str, ...], faults: list[Fa
 
 def _take_apart(value: object, annotation: Any, path: tuple[str, ...], faults: list[Fault]) -> None:  # noqa: ANN401 - a type
     """Collect the faults within an invalid value."""
-    inner = _inner(annotation)
+    inner = _struct_of(value, _inner(annotation))
     origin = get_origin(inner) or inner
     before = len(faults)
     found = _opened(value, origin)
@@ -250,6 +250,16 @@ def _inner(annotation: Any) -> Any:  # noqa: ANN401 - a type
         choices = [each for each in get_args(annotation) if each not in (NoneType, UnsetType)]
         return _inner(choices[0]) if len(choices) == 1 else annotation
     return annotation
+
+
+def _struct_of(value: object, choices: Any) -> Any:  # noqa: ANN401 - a type
+    """Return that of several types which an object can only be; other types as they are."""
+    if get_origin(choices) not in (Union, UnionType):
+        return choices
+    choice = [each for each in get_args(choices) if isinstance(each, type)]
+    structs = [each for each in choice if issubclass(each, Struct)]
+    is_object = isinstance(value, Raw) and bytes(memoryview(value)[:1]) == b"{"
+    return structs[0] if len(structs) == 1 and is_object else choices
 
 
 def _first(error: msgspec.ValidationError, shape: type) -> Fault:

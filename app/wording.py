@@ -72,7 +72,9 @@ def counted(found: Collection[object]) -> str:
 def _words(kind: kinds.Type) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a kind
     match kind:
         case kinds.Metadata(type=inner):
-            return _words(inner)
+            examples = (kind.extra_json_schema or {}).get("examples")
+            form = f", as {msgspec.json.encode(examples[0]).decode()}" if examples else ""
+            return f"{_words(inner)}{form}"
         case kinds.IntType():
             return f"a whole number{_range(kind.ge, kind.le)}"
         case kinds.FloatType():

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from app.datasets.quota_store import LOCK_ADDITIONS
-from app.db import Connection, from_row
+from app.db import Connection, from_row, optional_from_row
 from app.exports.model import ExportStage
 from app.exports.parts import ReadParts
 from app.exports.plan.model import Column
@@ -141,23 +141,32 @@ async def select_base(
     return Base(**{**row, "columns": columns})
 
 
+class Removal(Struct, frozen=True, kw_only=True):
+    """The path of a file, and the first snapshot that lacks it as it was."""
+
+    path: str
+    removed_in: int
+
+
 # Of snapshot $3, by a snapshot up to $4.
 SELECT_REMOVAL = """
-SELECT min(removed_in)
+SELECT path, removed_in
 FROM dataset_files
 WHERE tenant_id = $1 AND dataset_id = $2 AND added_in <= $3 AND removed_in > $3 AND removed_in <= $4
+ORDER BY removed_in, path
+LIMIT 1
 """
 
 
 async def find_removal(
     conn: Connection, tenant: UUID, dataset_id: UUID, since: int, snapshot: int
-) -> int | None:
-    """Return the first snapshot after `since` that has left out a file of it; None: there is none.
+) -> Removal | None:
+    """Return the first file of `since` that a snapshot after it has replaced or left out, if any.
 
     What is left of a file that both snapshots lack need not be known.
     """
-    number: int | None = await conn.fetchval(SELECT_REMOVAL, tenant, dataset_id, since, snapshot)
-    return number
+    row = await conn.fetchrow(SELECT_REMOVAL, tenant, dataset_id, since, snapshot)
+    return optional_from_row(Removal, row)
 
 
 INSERT_EXPORT = """

@@ -222,9 +222,10 @@ async def show_export_table(
 ) -> Response[bytes]:
     """Show an export as a table.
 
-    Returns SQL: for Athena and Hive `CREATE EXTERNAL TABLE` with all columns as written, and
-    `ALTER TABLE … ADD PARTITION` for each partition; for DuckDB a view over the files. A comment
-    says how many partitions no statement can add safely, such as those with a quote.
+    Returns SQL: for Athena and Hive `CREATE EXTERNAL TABLE IF NOT EXISTS` with all columns as
+    written, and `ALTER TABLE … ADD IF NOT EXISTS`, each with up to 100 partitions; for DuckDB a
+    view over the files. A comment says how many partitions no statement can add safely, such as
+    those with a quote.
     """
     query = read_query(request, reference.ExportTableQuery)
     sql = await service.describe_table(

@@ -82,7 +82,11 @@ def _chosen(name: str, choice: str | ColumnChoice, fields: Sequence[Field]) -> E
 def _named(text: str, of_schema: Type | None, *, place: str) -> Type:
     if text == _STRUCT:
         if not isinstance(of_schema, StructOf | MapOf | ListOf):
-            raise invalid(place, "needs a schema of the dataset that has a structure there")
+            raise invalid(
+                place,
+                "needs a schema of the dataset that has a structure there; a new dataset takes "
+                'one, as PUT /datasets/NAME with {"schema": "events@1"}, or `crivo send --schema`',
+            )
         return of_schema
     if text in _TYPES:
         return _TYPES[text]

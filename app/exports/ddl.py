@@ -1,6 +1,7 @@
 """Write tables over the files of an export: their columns, folders and partitions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from app.exports.plan.hive import DEFAULT_PARTITION
 from app.exports.plan.model import Grain
@@ -11,6 +12,11 @@ from app.schemas.ddl.duckdb import duckdb_table
 from app.schemas.ddl.hive import hive_table, is_plain, place, quoted
 from app.schemas.ddl.options import Dialect, Options, read_options
 from app.schemas.ddl.types import Field, NoType
+
+_PARTITIONS_AT_ONCE: Final = 100
+# Athena takes 262,144 bytes of UTF-8 at once; the table's name has its own place in them.
+# https://docs.aws.amazon.com/athena/latest/ug/service-limits.html
+_STATEMENT_BYTES: Final = 256_000
 
 
 def table_over(
@@ -41,15 +47,15 @@ def table_over(
     fields = [Field(each.name, each.type, pointer_to(each.name)) for each in table.columns]
     if options.dialect is Dialect.DUCKDB:
         return duckdb_table(fields, options)
-    statements = [hive_table(fields, options)]
+    statements = [hive_table(fields, options, if_not_exists=True)]
     if levels:
         # One for no value and for the text that stands for it, which share a folder.
-        statements += dict.fromkeys(_partitions(table, folders, options))
+        partitions = dict.fromkeys(_partitions(table, folders, options))
+        statements += _added(partitions, options)
     return _missing(folders, options) + "\n".join(statements)
 
 
 def _partitions(table: Table, folders: Sequence[Folder], options: Options) -> Iterator[str]:
-    name = ".".join(map(quoted, options.name))
     levels = table.plan.partition_by
     for folder in folders:
         if not _can_be_added(folder):
@@ -59,7 +65,23 @@ def _partitions(table: Table, folders: Sequence[Folder], options: Options) -> It
             for level, value in zip(levels, folder.values, strict=True)
         )
         url = place(f"{options.location}{folder.path}/", options.dialect)
-        yield f"ALTER TABLE {name} ADD IF NOT EXISTS PARTITION ({values}) LOCATION {url};\n"
+        yield f"\n  PARTITION ({values}) LOCATION {url}"
+
+
+def _added(partitions: Iterable[str], options: Options) -> Iterator[str]:
+    """Add partitions by as few statements as may be."""
+    begin = f"ALTER TABLE {'.'.join(map(quoted, options.name))} ADD IF NOT EXISTS"
+    some: list[str] = []
+    size_bytes = 0
+    for each in partitions:
+        own_bytes = len(each.encode())
+        if len(some) == _PARTITIONS_AT_ONCE or size_bytes + own_bytes > _STATEMENT_BYTES:
+            yield f"{begin}{''.join(some)};\n"
+            some, size_bytes = [], 0
+        some.append(each)
+        size_bytes += own_bytes
+    if some:
+        yield f"{begin}{''.join(some)};\n"
 
 
 def _can_be_added(folder: Folder) -> bool:

@@ -87,7 +87,13 @@ class ColumnChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     type: str | None = None
 
 
-Columns = Annotated[dict[ColumnName, Pointer | ColumnChoice], Meta(max_length=MAX_EXPORT_COLUMNS)]
+Columns = Annotated[
+    dict[ColumnName, Pointer | ColumnChoice],
+    Meta(
+        max_length=MAX_EXPORT_COLUMNS,
+        examples=[{"id": "/id", "amount": {"pointer": "/data/amount", "type": "decimal(18,2)"}}],
+    ),
+]
 Level = Annotated[dict[ColumnName, Pointer], Meta(max_length=1)]
 
 
@@ -106,7 +112,10 @@ class CreateExport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     dataset: Reference
     format: Literal["parquet"] = "parquet"
     deduplicate: Deduplicate | None = None
-    partition_by: Annotated[list[Level | Pointer], Meta(max_length=8)] = []
+    partition_by: Annotated[
+        list[Level | Pointer],
+        Meta(max_length=8, examples=[[{"year": "/timestamp"}, {"kind": "/data/kind"}, "/domain"]]),
+    ] = []
     columns: Columns | None = None
     to: Annotated[str, Meta(max_length=1_000)] | None = None
     since: Annotated[int, Meta(ge=1)] | None = None
@@ -118,7 +127,10 @@ class CreateExport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ExportError(Struct, frozen=True, kw_only=True):
-    """Why an export has failed: `path`, `line` and `pointer` are of the bad row that ended it."""
+    """Why an export has failed: `path`, `line` and `pointer` are of the bad row that ended it.
+
+    Of `script_failed`, they are of the record that the script could not take.
+    """
 
     kind: ExportErrorKind
     message: str
@@ -222,9 +234,10 @@ class Export(Struct, frozen=True, kw_only=True):
 
     `request` is what was asked for. `files`, `bytes` and `rows_out` are those of the export as
     published, files kept of the export that it continues included. `rows_failed` are bad rows.
-    `files_url` lists the files, until `files_deleted_at`. `run` is that of the script. Only a
-    single export, not one of a list or an event, has `callback_url`, and at its end `partitions`,
-    if they are no more than 1,000, and the `receipt`.
+    `files_url` lists the files, until `files_deleted_at`. `run` is that of the script, whose bad
+    rows, which are of `rows_in` and `rows_failed`, too, `run_errors_url` lists, and `errors_url`
+    the others. Only a single export, not one of a list or an event, has `callback_url`, and at its
+    end `partitions`, if they are no more than 1,000, and the `receipt`.
     """
 
     id: UUID
@@ -248,6 +261,7 @@ class Export(Struct, frozen=True, kw_only=True):
     columns: Sequence[ExportColumnInfo] | UnsetType = UNSET
     run: UUID | UnsetType = UNSET
     files_deleted_at: datetime | UnsetType = UNSET
+    run_errors_url: str | UnsetType = UNSET
     partitions: (
         Annotated[Sequence[ExportPartition], Meta(max_length=MAX_LISTED_PARTITIONS)] | UnsetType
     ) = UNSET

@@ -22,6 +22,8 @@ from app.schemas.threads import in_describing_thread
 # What every reader of Hive's folders takes without quotes.
 _PARTITION_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
+_MOMENTS: Final = (Grain.YEAR, Grain.MONTH, Grain.DAY, Grain.HOUR)
+
 
 async def fields_of(uri: str, schemas: SchemaSet) -> Sequence[Field]:
     """Return the members that a schema registers at its root, those without a type as JSON text.
@@ -34,7 +36,7 @@ async def fields_of(uri: str, schemas: SchemaSet) -> Sequence[Field]:
 def plan_of(wanted: CreateExport, fields: Sequence[Field]) -> Plan:
     """Return what an export does to rows. Raises InvalidRequest."""
     key, latest_by = _deduplication(wanted.deduplicate)
-    partitions = _partitions(wanted.partition_by)
+    partitions = _partitions(wanted.partition_by, latest_by)
     return Plan(
         key=key,
         latest_by=latest_by,
@@ -73,15 +75,51 @@ def _deduplication(wanted: Deduplicate | None) -> tuple[Sequence[str], str | Non
     return key, wanted.latest_by
 
 
-def _partitions(wanted: Sequence[Mapping[str, str] | str]) -> list[PartitionColumn]:
+def _partitions(
+    wanted: Sequence[Mapping[str, str] | str], latest_by: str | None
+) -> list[PartitionColumn]:
     found: dict[str, PartitionColumn] = {}
     for index, level in enumerate(wanted):
         place = f"/partition_by/{index}"
         partition = _partition(level, place)
+        if not isinstance(level, str):
+            _require_no_slip(partition, latest_by, place)
         other = found.setdefault(partition.name.lower(), partition)
         if other is not partition:
             raise invalid(place, f"{partition.name!r} and {other.name!r} are one name in Hive")
     return list(found.values())
+
+
+def _require_no_slip(level: PartitionColumn, latest_by: str | None, place: str) -> None:
+    """Refuse a name for a value that is almost one of a moment's parts, such as `yeer`."""
+    if level.grain is not Grain.VALUE:
+        return
+    meant = next((each for each in _MOMENTS if _is_slip(level.name.lower(), each)), None)
+    if meant is not None:
+        message = f"{level.name!r} would be a folder for each value; did you mean {str(meant)!r}?"
+        raise invalid(place, message)
+    if level.pointer == latest_by:
+        message = (
+            f"{level.name!r} would be a folder for each value of `latest_by`; "
+            f"did you mean {', '.join(map(repr, map(str, _MOMENTS)))}?"
+        )
+        raise invalid(place, message)
+
+
+def _is_slip(name: str, meant: str) -> bool:
+    """Return whether one letter more, less or other, or two in exchange, make one of the other."""
+    if name == meant:
+        return True
+    pairs = zip(name, meant, strict=False)
+    head = next((at for at, (one, other) in enumerate(pairs) if one != other), len(meant))
+    head = min(head, len(name))
+    name, meant = name[head:], meant[head:]
+    return (
+        name[1:] == meant
+        or meant[1:] == name
+        or name[1:] == meant[1:]
+        or (name[:2] == meant[1::-1] and name[2:] == meant[2:])
+    )
 
 
 def _partition(level: Mapping[str, str] | str, place: str) -> PartitionColumn:
@@ -92,7 +130,7 @@ def _partition(level: Mapping[str, str] | str, place: str) -> PartitionColumn:
             raise invalid(place, 'has one member for each level, as {"year": "/timestamp"}')
         [(name, pointer)] = level.items()
         checked_tokens(pointer, f"{place}/{name}")
-        grain = Grain(name) if name in set(Grain) - {Grain.VALUE} else Grain.VALUE
+        grain = Grain(name) if name in _MOMENTS else Grain.VALUE
     if _PARTITION_NAME.fullmatch(name) is None:
         message = f"{clipped(name)!r} is not made of letters, digits and underscores; name it, as"
         raise invalid(place, f'{message} {{"name": "/pointer"}}')

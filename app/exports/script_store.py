@@ -37,20 +37,23 @@ async def select_due(conn: Connection) -> list[DueExport]:
 class ScriptedExport(Struct, frozen=True, kw_only=True):
     """A locked export, its run, and the snapshot that this has published, if it is there.
 
-    Without a run, which has been deleted, its status is None.
+    Without a run, which has been deleted, what is of it is None. `run_error` is ASCII JSON.
     """
 
     tenant_id: UUID
     export_id: UUID
     run_id: UUID
     run_status: RunStatus | None
+    run_error: bytes | None
+    run_rows_failed: int | None
     output_dataset_id: UUID | None
     output_snapshot: int | None
 
 
 LOCK_SCRIPTED = """
 SELECT e.tenant_id, e.id AS export_id, e.run_id, r.status AS run_status,
-       d.id AS output_dataset_id, r.output_snapshot
+       r.error AS run_error, r.rows_failed AS run_rows_failed, d.id AS output_dataset_id,
+       r.output_snapshot
 FROM exports AS e
 LEFT JOIN runs AS r ON r.tenant_id = e.tenant_id AND r.id = e.run_id
 LEFT JOIN datasets AS d ON d.tenant_id = r.tenant_id AND d.id = r.output_dataset_id
@@ -65,9 +68,10 @@ async def lock_scripted(conn: Connection, tenant: UUID, export_id: UUID) -> Scri
     return optional_from_row(ScriptedExport, row)
 
 
+# Rows that the script could not take are not in what it has made.
 BEGIN_READING = """
 UPDATE exports
-SET stage = $3, tasks = $4, raw_bytes = $5
+SET stage = $3, tasks = $4, raw_bytes = $5, rows_in = $6, rows_failed = $6
 WHERE tenant_id = $1 AND id = $2
 """
 
@@ -75,8 +79,11 @@ WHERE tenant_id = $1 AND id = $2
 async def begin_reading(
     conn: Connection, export: ScriptedExport, *, stage: ExportStage, tasks: int, raw_bytes: int
 ) -> None:
-    """Let an export read what its run has published."""
-    await conn.execute(BEGIN_READING, export.tenant_id, export.export_id, stage, tasks, raw_bytes)
+    """Let an export read what its run has published, and count what that went on without."""
+    failed = export.run_rows_failed or 0
+    await conn.execute(
+        BEGIN_READING, export.tenant_id, export.export_id, stage, tasks, raw_bytes, failed
+    )
 
 
 class Output(Struct, frozen=True, kw_only=True):

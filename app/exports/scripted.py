@@ -15,7 +15,7 @@ from app.background import retry_forever
 from app.datasets import deletion_store
 from app.datasets.blob_cleanup import delete_blobs
 from app.db import Connection
-from app.errors import Problem, invalid, located
+from app.errors import Problem, clipped, invalid, located
 from app.exports import ending
 from app.exports.acceptance_store import NewExport, has_engine, insert_tasks, select_parts
 from app.exports.first_tasks import first_tasks
@@ -43,12 +43,18 @@ _POLL_SECONDS: Final = 1.0
 # Of a dataset's name, which has 63 characters at most.
 _NAME_CHARACTERS: Final = 40
 _ID_CHARACTERS: Final = 12
+# Of a run's error in that of its export.
+_MESSAGE_CHARACTERS: Final = 500
 
 
 def require_possible(caller: Caller, wanted: CreateExport) -> None:
     """Require what a run with an output takes. Raises InvalidRequest, MissingScope."""
     if wanted.since is not None:
-        raise invalid("/since", "is not possible with a script, whose output is all new")
+        raise invalid(
+            "/since",
+            "is not possible with a script, whose output is all new; omit it, or run the script "
+            "into a dataset of its own (POST /runs with `output`), and export that with `since`",
+        )
     runs.require_write_datasets(caller)
 
 
@@ -121,12 +127,10 @@ async def go_on(resources: Resources) -> None:
 
 async def _go_on(conn: Connection, export: ScriptedExport) -> ending.Ended | None:
     if export.run_status is not RunStatus.SUCCEEDED:
-        how = "was cancelled" if export.run_status is RunStatus.CANCELLED else "has failed"
-        message = f"the run of the script {how}; GET /runs/{export.run_id} says why"
-        return await _fail(conn, export, ExportErrorKind.SCRIPT_FAILED, message)
+        return await _fail(conn, export, **_failure(export))
     if export.output_dataset_id is None or export.output_snapshot is None:
         message = "what the script has made of the records is deleted"
-        return await _fail(conn, export, ExportErrorKind.INPUT_DELETED, message)
+        return await _fail(conn, export, kind=ExportErrorKind.INPUT_DELETED, message=message)
     parts = await select_parts(
         conn, export.tenant_id, export.output_dataset_id, export.output_snapshot, since=None
     )
@@ -138,10 +142,21 @@ async def _go_on(conn: Connection, export: ScriptedExport) -> ending.Ended | Non
     return None
 
 
-async def _fail(
-    conn: Connection, export: ScriptedExport, kind: ExportErrorKind, message: str
-) -> ending.Ended:
-    error = json.dumps({"kind": kind, "message": message}).encode("ascii")
+def _failure(export: ScriptedExport) -> dict[str, object]:
+    """Return the members of an export's error whose run has no output, by that of the run."""
+    how = "was cancelled" if export.run_status is RunStatus.CANCELLED else "has failed"
+    members: dict[str, object] = {"kind": ExportErrorKind.SCRIPT_FAILED}
+    if export.run_error is not None:
+        error = json.loads(export.run_error)
+        how += f": {clipped(error['message'], _MESSAGE_CHARACTERS)}"
+        places = {"path": error.get("path"), "line": error.get("input_line")}
+        members |= {name: place for name, place in places.items() if place is not None}
+    message = f"the run of the script {how}; GET /runs/{export.run_id} says why"
+    return members | {"message": message}
+
+
+async def _fail(conn: Connection, export: ScriptedExport, **members: object) -> ending.Ended:
+    error = json.dumps(members).encode("ascii")
     return await ending.end(
         conn, export.tenant_id, export.export_id, ExportStatus.FAILED, error=error
     )

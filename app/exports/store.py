@@ -196,6 +196,7 @@ def _export(row: asyncpg.Record) -> Export:
         error=UNSET if row["error"] is None else Raw(row["error"]),
         run=row["run_id"] or UNSET,
         files_deleted_at=row["files_deleted_at"] or UNSET,
+        run_errors_url=f"/runs/{row['run_id']}/errors" if row["run_id"] else UNSET,
         callback_url=row["callback_url"] or UNSET,
     )
 

@@ -16,7 +16,7 @@ from app.datasets.problems import dataset_not_found
 from app.datasets.refs import DatasetRef, parse_ref
 from app.datasets.store import ResolvedSnapshot
 from app.db import Connection
-from app.errors import InvalidRequest, Problem, invalid, located
+from app.errors import InvalidRequest, Problem, clipped, invalid, located
 from app.executions.acceptance import require_room
 from app.executions.callback_urls import callback_url_in_json, require_room_for_callback
 from app.exports import scripted
@@ -221,7 +221,8 @@ async def _base(
     base = await select_base(conn, tenant, found.dataset_id, since, plan_sha256)
     if base is None:
         raise _cannot_continue(
-            f"no export of {found.name}@{since} with the same choices and destination has succeeded"
+            f"no export of {found.name}@{since} with the same choices and destination has "
+            f"succeeded: GET /exports?dataset={found.name}@{since} lists what has"
         )
     if not base.has_files:
         raise _cannot_continue(f"files of the export {base.id} are deleted")
@@ -238,8 +239,9 @@ async def _base(
     removal = await find_removal(conn, tenant, found.dataset_id, since, found.number)
     if removal is not None:
         raise _cannot_continue(
-            f"{found.name}@{removal} has replaced or left out files of {found.name}@{since}, so "
-            "records have gone"
+            f"{found.name}@{removal.removed_in} does not keep all files of {found.name}@{since}: "
+            f"{clipped(removal.path)} was replaced or left out, which sending only new files "
+            "avoids (`crivo send FILE`, `--include`, `--watch`)"
         )
     return base.id
 

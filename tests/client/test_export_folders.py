@@ -100,6 +100,7 @@ def test_the_command_asks_for_an_export_and_downloads_it(
     [
         (("--dedupe", "evnt"), "no evnt, but event_id, timestamp, domain, event_type, data"),
         (("--partition", "day"), "--latest, which is missing"),
+        (("--latest", "timestamp", "--partition", "domain"), "add --dedupe KEY"),
         (("--column", "=x"), "NAME=MEMBER"),
         (("--to", "file"), "is not a directory"),
     ],

@@ -121,6 +121,15 @@ def test_a_choice_of_columns_has_types_of_its_own_or_of_the_schema(system: Syste
         ({"deduplicate": {"key": "/a", "latest_by": "/b\u0001"}}, "/deduplicate/latest_by"),
         ({"partition_by": [{"year": "/t"}, {"YEAR": "/u"}]}, "/partition_by/1"),
         ({"partition_by": [{}]}, "/partition_by/0"),
+        ({"partition_by": [{"yeer": "/t"}]}, "/partition_by/0"),
+        (
+            {
+                "partition_by": [{"when": "/t"}],
+                "deduplicate": {"key": "/a", "latest_by": "/t"},
+            },
+            "/partition_by/0",
+        ),
+        ({"columns": {"a": {"type": "bigint"}}}, "/columns/a/pointer"),
         ({"partition_by": ["/event-type"]}, "/partition_by/0"),
         ({"partition_by": ["/a"] * 9}, "/partition_by"),
         ({"columns": {}}, "/columns"),
@@ -197,7 +206,7 @@ def test_an_export_continues_one_whose_input_was_only_appended_to(system: System
     put_file(system, name, "a.jsonl")
     replaced = create(system, name, since=2)
     assert replaced.status_code == 409
-    assert f"{name}@4 has replaced" in replaced.json()["detail"]
+    assert f"{name}@4 does not keep all files of {name}@2: a.jsonl was" in replaced.json()["detail"]
 
 
 @pytest.mark.parametrize(

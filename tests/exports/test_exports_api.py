@@ -203,7 +203,7 @@ def test_a_table_of_hive_has_every_partition_with_its_place(system: System) -> N
     assert create.startswith(
         "-- Partitions left out, as no statement can name their values safely: 1\n"
         "-- MSCK REPAIR TABLE `db`.`e` finds them by their folders\n"
-        "CREATE EXTERNAL TABLE `db`.`e` (\n"
+        "CREATE EXTERNAL TABLE IF NOT EXISTS `db`.`e` (\n"
     )
     for line in (
         "  `timestamp` timestamp,",
@@ -215,7 +215,7 @@ def test_a_table_of_hive_has_every_partition_with_its_place(system: System) -> N
         assert line in create.splitlines()
     [added] = (each.strip() for each in alters if each.strip())
     assert added == (
-        "ALTER TABLE `db`.`e` ADD IF NOT EXISTS PARTITION (`year` = 2021, `month` = 1, "
+        "ALTER TABLE `db`.`e` ADD IF NOT EXISTS\n  PARTITION (`year` = 2021, `month` = 1, "
         "`type` = 'a:b') LOCATION 's3://lake/events/year=2021/month=01/type=a%3Ab/'"
     )
 
@@ -238,7 +238,7 @@ def test_a_value_that_cannot_stand_in_a_script_is_left_to_the_folders(
 
     assert f"safely: {len(unsafe)}\n" in sql
     assert sorted(re.findall(r"PARTITION \(`p` = '(.*)'\)", sql)) == sorted(map(str, safe[:-1]))
-    assert sql.count("ALTER TABLE") == sql.count(";") - 1 == len(safe) - 1
+    assert sql.count("ALTER TABLE") == sql.count(";") - 1 == 1
     assert not re.search(r"\$\{|[\x00-\x09\x0b-\x1f\x85]", sql)
 
 

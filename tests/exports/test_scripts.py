@@ -6,7 +6,7 @@ import pytest
 
 from app.auth.model import Scope
 from app.exports.task_inputs import WholeInput
-from tests.exports.exported_datasets import create, put_dataset, task_inputs
+from tests.exports.exported_datasets import LINE, create, put_dataset, task_inputs
 from tests.support.requests_with_bodies import FOLD
 from tests.support.system import System, until
 from tests.support.system_with_keys import SystemWithKeys
@@ -57,6 +57,28 @@ def test_a_run_that_fails_fails_the_export(system: System) -> None:
     shown = system.client.get(location, params={"wait": 60}).json()
     assert (shown["status"], shown["error"]["kind"]) == ("failed", "script_failed")
     assert shown["run"] in shown["error"]["message"]
+    assert "has failed: no;" in shown["error"]["message"]
+    assert (shown["error"]["path"], shown["error"]["line"]) == ("a.jsonl", 1)
+
+
+def test_records_that_the_script_cannot_take_are_rows_that_failed(system: System) -> None:
+    some = f"some-{uuid4()}"
+    system.upload(
+        some, "function map(record) { if (record.bad) throw new Error('no'); return record }"
+    )
+    name = put_dataset(system)
+    system.client.put(f"/datasets/{name}/files/bad.jsonl", content=b'{"bad":true}\n' + LINE)
+
+    location = create(system, name, script=some, on_bad_row="dead_letter").headers["Location"]
+
+    shown = system.client.get(location).json()
+    for _ in until("the run has ended"):
+        shown = system.client.get(location).json()
+        if shown["progress"]["stage"] != "script":
+            break
+    assert shown["rows_failed"] == 1
+    [listed] = system.client.get(shown["run_errors_url"]).json()["items"]
+    assert (listed["path"], listed["line"]) == ("bad.jsonl", 1)
 
 
 def test_cancelling_also_cancels_the_run(system: System) -> None:

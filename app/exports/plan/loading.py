@@ -28,6 +28,7 @@ from app.schemas.ddl.types import Type
 
 # Columns: the expressions of each take some hundred KiB.
 _INFERRED_TOGETHER: Final = 100
+_REMEDY: Final = "omit `since` to export everything"
 
 
 class Loaded(Struct, frozen=True):
@@ -113,12 +114,13 @@ def _unchanged(
     """Return the types of columns that are known; refuse others, and other types."""
     if len(columns) > len(known):
         name = columns[len(known)].name
-        raise TaskFailed("columns_differ", f"{name!r} is a member of newer records only")
+        message = f"{name!r} is a member of newer records only; {_REMEDY}"
+        raise TaskFailed("columns_differ", message)
     found = []
     for column, wanted, of in zip(known, columns, types, strict=True):
         both = of if wanted.type else conversion.united(column.type, of)
         if not conversion.alike(column.type, both):
-            message = f"{column.name!r} is of type {duckdb_type(column.type)} no longer"
+            message = f"{column.name!r} is of type {duckdb_type(column.type)} no longer; {_REMEDY}"
             raise TaskFailed("columns_differ", message)
         found.append(both)
     return found

@@ -14,8 +14,8 @@ _NOT_PLAIN: Final = re.compile(r"[^a-z0-9_]")
 _UNSAFE: Final = re.compile(r"""["'\\;\x00-\x1f\x7f-\x9f\u2028\u2029]|--|/\*|\*/|\$\{""")
 
 
-def hive_table(fields: Sequence[Field], options: Options) -> str:
-    """Return the statement of an external table.
+def hive_table(fields: Sequence[Field], options: Options, *, if_not_exists: bool = False) -> str:
+    """Return the statement of an external table; `if_not_exists`: it can be repeated.
 
     Raises:
         NoType: a name of a field cannot be a column's, or two are the same to Hive.
@@ -24,7 +24,8 @@ def hive_table(fields: Sequence[Field], options: Options) -> str:
     writer = _Writer(options)
     columns = writer.columns(fields)
     name = ".".join(map(quoted, options.name))
-    lines = [f"CREATE EXTERNAL TABLE {name} (", ",\n".join(columns), ")"]
+    create = f"CREATE EXTERNAL TABLE {'IF NOT EXISTS ' if if_not_exists else ''}{name} ("
+    lines = [create, ",\n".join(columns), ")"]
     lines.append(f"COMMENT {literal(options.source)}")
     if options.partitions:
         parts = ", ".join(f"{quoted(p.name)} {_scalar(p.type)}" for p in options.partitions)

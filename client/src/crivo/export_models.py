@@ -83,8 +83,9 @@ class Export(Response, frozen=True, kw_only=True):
 
     `files`, `bytes` and `rows_out` are those of the export as published, files kept of the export
     that it continues included. At `files_deleted_at` they were deleted, here or at the destination.
-    Only where one export is asked for, there are `callback_url`,
-    `receipt`, and `partitions` unless there are very many.
+    `run` is that of the script; `rows_failed` has what it could not take, too. Only where one
+    export is asked for, there are `callback_url`, `receipt`, and `partitions` unless there are very
+    many.
     """
 
     id: UUID
@@ -106,6 +107,8 @@ class Export(Response, frozen=True, kw_only=True):
     errors_url: str
     files_url: str
     columns: list[ExportColumnInfo] | None = None
+    run: UUID | None = None
+    run_errors_url: str | None = None
     partitions: list[ExportPartition] | None = None
     error: ExportError | None = None
     files_deleted_at: datetime | None = None

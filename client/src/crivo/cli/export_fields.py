@@ -15,6 +15,11 @@ _COLUMN: Final = re.compile(
 )
 
 
+def has_time_of(levels: Sequence[dict[str, str] | str], pointer: str) -> bool:
+    """Return whether one of the levels is a part of the time at a pointer."""
+    return any({each: pointer} in levels for each in _GRAINS)
+
+
 class Fields:
     """The members of the records by name.
 

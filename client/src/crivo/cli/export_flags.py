@@ -7,7 +7,8 @@ from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
 from crivo.cli.arguments import labels_argument
-from crivo.cli.export_fields import Fields
+from crivo.cli.exit_codes import UsageError
+from crivo.cli.export_fields import Fields, has_time_of
 from crivo.options import ExportOptions
 
 
@@ -65,11 +66,17 @@ class ExportFlags:
     def options(self, fields: Fields, *, to: str | None) -> ExportOptions:
         """Return the options that were given. Raises UsageError."""
         latest = None if self.latest is None else fields.pointer("--latest", self.latest)
+        levels = (
+            None if self.partition is None else fields.levels(self.partition.split(","), latest)
+        )
+        if latest is not None and self.dedupe is None and not has_time_of(levels or [], latest):
+            raise UsageError(
+                "--latest: says which record of a key counts, or which time the folders have; "
+                "add --dedupe KEY, or a level such as `--partition day`"
+            )
         given = {
             "deduplicate": self._deduplicate(fields, latest),
-            "partition_by": None
-            if self.partition is None
-            else fields.levels(self.partition.split(","), latest),
+            "partition_by": levels,
             "columns": fields.columns(self.column) or None,
             "since": self.since,
             "script": self.script,

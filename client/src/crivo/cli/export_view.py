@@ -63,7 +63,9 @@ def print_export(export: Export, service: Service) -> None:
     if export.partitions is None:
         say(f"crivo: `crivo exports files {export.id}` lists the partitions, which are very many")
     if export.rows_failed:
-        say(
-            f"crivo: {export.rows_failed:,} rows were not exported; "
-            f"`crivo exports errors {export.id}` lists them"
-        )
+        own = f"`crivo exports errors {export.id}`"
+        if export.run is None:
+            lists = f"{own} lists them"
+        else:
+            lists = f"{own} and, of the script, `crivo runs errors {export.run}` list them"
+        say(f"crivo: {export.rows_failed:,} rows were not exported; {lists}")
