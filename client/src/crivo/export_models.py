@@ -82,8 +82,8 @@ class Export(Response, frozen=True, kw_only=True):
     """An export of a snapshot as Parquet files; `request` is what was asked for.
 
     `files`, `bytes` and `rows_out` are those of the export as published, files kept of the export
-    that it continues included. Only where one export is asked for, there are `callback_url`,
-    `receipt`, and `partitions` unless there are very many.
+    that it continues included, and `run` that of its script. Only where one export is asked for,
+    there are `callback_url`, `receipt`, and `partitions` unless there are very many.
     """
 
     id: UUID
@@ -105,6 +105,7 @@ class Export(Response, frozen=True, kw_only=True):
     errors_url: str
     files_url: str
     columns: list[ExportColumnInfo] | None = None
+    run: UUID | None = None
     partitions: list[ExportPartition] | None = None
     error: ExportError | None = None
     callback_url: str | None = None

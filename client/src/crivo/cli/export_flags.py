@@ -54,8 +54,11 @@ class ExportFlags:
         Parameter(help="A script whose `map` each record goes through, such as `normalise@2`."),
     ] = None
     bad_rows: Annotated[
-        Literal["fail", "dead-letter"],
-        Parameter(help="What happens after a record that cannot be exported."),
+        Literal["fail", "dead-letter", "dead_letter"],
+        Parameter(
+            help="What happens after a record that cannot be exported: `dead-letter` leaves it "
+            "out, for `crivo exports errors ID` to list."
+        ),
     ] = "fail"
     label: Annotated[
         tuple[str, ...],
@@ -69,7 +72,7 @@ class ExportFlags:
             "deduplicate": self._deduplicate(fields, latest),
             "partition_by": None
             if self.partition is None
-            else fields.levels(self.partition.split(","), latest),
+            else fields.levels(self.partition, latest),
             "columns": fields.columns(self.column) or None,
             "since": self.since,
             "script": self.script,
@@ -82,6 +85,6 @@ class ExportFlags:
     def _deduplicate(self, fields: Fields, latest: str | None) -> dict[str, object] | None:
         if self.dedupe is None:
             return None
-        keys = [fields.pointer("--dedupe", each) for each in self.dedupe.split(",")]
+        keys = fields.members("--dedupe", self.dedupe)
         key = keys if len(keys) > 1 else keys[0]
         return {"key": key} if latest is None else {"key": key, "latest_by": latest}
