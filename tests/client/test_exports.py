@@ -99,22 +99,22 @@ def test_an_export_says_what_it_has_done(crivo: CrivoCommand) -> None:
     folder = crivo.home / "said"
     folder.mkdir()
     (folder / "1.jsonl").write_text('{"id":1,"data":{"id":"x"}}\n{"id":2,"data":{"id":"y"}}\n')
-    arguments = ("--to", "out", "--dedupe", "id", "--partition", "id", "--column", "data:json")
-    columns = ("--column", "wrong=/datum/id", "--column", "data:json")
+    arguments = ("--to", "out", "--dedupe", "id", "--partition", "kind=id", "--column", "id")
+    columns = ("--column", "wrong=/datum/id", "--column", "data:json", "--column", "data:json")
     crivo("send", "said", name, "--key", "/id")
 
     first = crivo("export", name, *arguments, *columns)
     (folder / "2.jsonl").write_text('{"id":2,"data":{"id":"z"}}\n')
-    crivo("send", "said", name, "--key", "/id")
+    crivo("send", "said/2.jsonl", name, "--key", "/id")
     later = crivo("export", name, *arguments, *columns, "--since", "1")
     wrong = crivo("export", name, "--to", "out", "--column", "data:text")
     no_location = crivo("exports", "ddl", crivo("exports", "list").text.split("\t")[0])
 
     assert "no record has a value for wrong; check --column" in first.err
-    assert "key /id; latest the last in file order; levels /id" in first.err
+    assert "key /id; latest the last in file order; levels kind=/id" in first.err
     assert "1 new files in 1 partitions since 1" in later.err
     assert "crivo: --column data: 'text' is not a type" in wrong.err
     assert "crivo: --location: is missing" in no_location.err
     shown = crivo("exports", "show", later.err.split("export ")[1].split()[0]).text
     assert "key          /id" in shown
-    assert "levels       /id" in shown
+    assert "levels       kind=/id" in shown
