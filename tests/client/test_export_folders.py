@@ -194,9 +194,7 @@ def test_many_partitions_are_counted(crivo: CrivoCommand, service: StandInExport
 
 
 @pytest.mark.parametrize("to", ["file", "out"])
-def test_a_download_says_once_what_is_wrong(
-    crivo: CrivoCommand, service: StandInExports, to: str
-) -> None:
+def test_a_download_says_once_what_is_wrong(crivo: CrivoCommand, to: str) -> None:
     (crivo.home / "file").touch()
 
     done = crivo("exports", "download", "nope", "--to", to)

@@ -79,7 +79,7 @@ async def test_a_bad_row_fails_an_export_or_is_left_out(
     arguments = ("export", name, "--to", "out", "--latest", "at", "--partition", "day")
 
     failed = crivo(*arguments)
-    left_out = crivo(*arguments, "--bad-rows", "dead-letter")
+    left_out = crivo(*arguments, "--bad-rows", "dead_letter")
 
     assert (failed.code, "bad.jsonl:2: bad_row: " in failed.err) == (ExitCode.FAILED, True)
     assert (failed.err.count("bad.jsonl"), "--bad-rows dead-letter" in failed.err) == (1, True)

@@ -64,9 +64,7 @@ class StandInExports(FaultyServer):
                 answer = self._create(request)
             case ["exports"]:
                 answer = _page([self._export(each) for each in self.exports])
-            case ["exports", export, *_] if export not in self.exports:
-                answer = Scripted(status=404)
-            case ["exports", export] | ["exports", export, "cancel"]:
+            case ["exports", export] | ["exports", export, "cancel"] if export in self.exports:
                 answer = _answer(self._export(export))
             case ["exports", export, "manifest"]:
                 answer = _answer(self._manifest(export))
