@@ -59,7 +59,14 @@ def test_the_command_asks_for_an_export_and_downloads_it(
 
     done = crivo(
         *("export", "events@4", "--to", "out", "--dedupe", "event_id", "--latest", "timestamp"),
-        *("--partition", "day,domain,kind=type", "--column", "event_id", "--column", "data:json"),
+        *(
+            "--partition",
+            "year, day,domain,kind=type",
+            "--column",
+            "event_id",
+            "--column",
+            "data:json",
+        ),
         *("--column", "price=/data/price:decimal(18,2)", "--bad-rows", "dead-letter"),
         *("--since", "3"),
     )
@@ -99,6 +106,10 @@ def test_the_command_asks_for_an_export_and_downloads_it(
     ("arguments", "message"),
     [
         (("--dedupe", "evnt"), "no evnt, but event_id, timestamp, domain, event_type, data"),
+        (("--dedupe", "id"), "no id; it may be /event_id or /data/id"),
+        (("--column", "id=data.id"), "it may be /data/id"),
+        (("--column", "event_id,domain"), "--column is repeated"),
+        (("--column", "a=domain", "--column", "a=event_id"), "given twice, and not equally"),
         (("--partition", "day"), "--latest, which is missing"),
         (("--latest", "timestamp", "--partition", "domain"), "add --dedupe KEY"),
         (("--column", "=x"), "NAME=MEMBER"),
@@ -152,6 +163,44 @@ def test_an_export_replaces_what_an_earlier_one_put_there(
     assert found.pop("_SUCCESS") == f"_crivo/{later}.json\n".encode()
     assert found == {"year=2021/mine.parquet": b"mine", B: b"b", C: b"new"}
     assert not (tmp_path / A).parent.exists()
+
+
+def test_an_older_export_replaces_no_newer_one_unless_forced(
+    crivo: CrivoCommand, service: StandInExports
+) -> None:
+    service.files = {A: b"a"}
+    crivo("export", "events", "--to", "out")
+    (crivo.home / "out" / "mine.parquet").touch()
+
+    refused = crivo("export", "events@3", "--to", "out")
+    forced = crivo("export", "events@3", "--to", "out", "--force")
+
+    assert (refused.code, "events@4, which is newer" in refused.err) == (ExitCode.USAGE, True)
+    assert (forced.code, len(service.asked)) == (0, 2)
+    assert "not of the export (1), such as out/mine.parquet" in forced.err
+
+
+def test_many_partitions_are_counted(crivo: CrivoCommand, service: StandInExports) -> None:
+    service.files = {f"day={each:02}/1.parquet": b"a" for each in range(51)}
+
+    done = crivo("export", "events", "--to", "out")
+
+    lines = done.text.splitlines()
+    assert (len(lines), lines[0].split("\t")[0], lines[-1].split("\t")[0]) == (
+        20,
+        "day=00",
+        "day=50",
+    )
+    assert "51 partitions" in done.err
+
+
+@pytest.mark.parametrize("to", ["file", "out"])
+def test_a_download_says_once_what_is_wrong(crivo: CrivoCommand, to: str) -> None:
+    (crivo.home / "file").touch()
+
+    done = crivo("exports", "download", "nope", "--to", to)
+
+    assert (done.code != 0, len(done.err.splitlines())) == (True, 1)
 
 
 def test_two_files_may_be_equal(client: Crivo, service: StandInExports, tmp_path: Path) -> None:

@@ -79,9 +79,11 @@ async def test_a_bad_row_fails_an_export_or_is_left_out(
     arguments = ("export", name, "--to", "out", "--latest", "at", "--partition", "day")
 
     failed = crivo(*arguments)
-    left_out = crivo(*arguments, "--bad-rows", "dead-letter")
+    left_out = crivo(*arguments, "--bad-rows", "dead_letter")
 
     assert (failed.code, "bad.jsonl:2: bad_row: " in failed.err) == (ExitCode.FAILED, True)
+    assert (failed.err.count("bad.jsonl"), "--bad-rows dead-letter" in failed.err) == (1, True)
+    assert f"`crivo exports errors {next(client.exports.list(dataset=name)).id}`" in (left_out.err)
     assert left_out.text.split("\t")[:2] == ["year=2021/month=01/day=14", "1"]
     [second, first] = client.exports.list(dataset=name)
     with pytest.raises(ExportFailed):
@@ -90,3 +92,29 @@ async def test_a_bad_row_fails_an_export_or_is_left_out(
         [row] = [each async for each in other.exports.errors(second.id, excerpt=True)]
     assert (row.path, row.line, row.error.pointer) == ("bad.jsonl", 2, "/at")
     assert row.excerpt == '{"id":2,"at":"x"}'
+
+
+def test_an_export_says_what_it_has_done(crivo: CrivoCommand) -> None:
+    name = f"said-{uuid4().hex[:8]}"
+    folder = crivo.home / "said"
+    folder.mkdir()
+    (folder / "1.jsonl").write_text('{"id":1,"data":{"id":"x"}}\n{"id":2,"data":{"id":"y"}}\n')
+    arguments = ("--to", "out", "--dedupe", "id", "--partition", "kind=id", "--column", "id")
+    columns = ("--column", "wrong=/datum/id", "--column", "data:json", "--column", "data:json")
+    crivo("send", "said", name, "--key", "/id")
+
+    first = crivo("export", name, *arguments, *columns)
+    (folder / "2.jsonl").write_text('{"id":2,"data":{"id":"z"}}\n')
+    crivo("send", "said/2.jsonl", name, "--key", "/id")
+    later = crivo("export", name, *arguments, *columns, "--since", "1")
+    wrong = crivo("export", name, "--to", "out", "--column", "data:text")
+    no_location = crivo("exports", "ddl", crivo("exports", "list").text.split("\t")[0])
+
+    assert "no record has a value for wrong; check --column" in first.err
+    assert "key /id; latest the last in file order; levels kind=/id" in first.err
+    assert "1 new files in 1 partitions since 1" in later.err
+    assert "crivo: --column data: 'text' is not a type" in wrong.err
+    assert "crivo: --location: is missing" in no_location.err
+    shown = crivo("exports", "show", later.err.split("export ")[1].split()[0]).text
+    assert "key          /id" in shown
+    assert "levels       kind=/id" in shown

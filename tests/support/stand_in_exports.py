@@ -26,7 +26,8 @@ from crivo.run_models import SnapshotRef
 from tests.support.faulty_server import FaultyServer, Scripted, Seen
 
 RECORD: Final = (
-    b'{"event_id":"1","timestamp":"2021-01-14T00:00:00Z","domain":"a","event_type":"b","data":{}}'
+    b'{"event_id":"1","timestamp":"2021-01-14T00:00:00Z","domain":"a","event_type":"b",'
+    b'"data":{"id":"2"}}'
 )
 _INPUT: Final = SnapshotRef(dataset="events", snapshot=4)
 _TYPES: Final = {"year": "int", "month": "int", "day": "int"}
@@ -65,7 +66,7 @@ class StandInExports(FaultyServer):
                 answer = self._create(request)
             case ["exports"]:
                 answer = _page([self._export(each) for each in self.exports])
-            case ["exports", export] | ["exports", export, "cancel"]:
+            case ["exports", export] | ["exports", export, "cancel"] if export in self.exports:
                 answer = _answer(self._export(export))
             case ["exports", export, "manifest"]:
                 answer = _answer(self._manifest(export))

@@ -286,9 +286,16 @@ class ExportFailed(CrivoError):
         self.path = None if error is None else error.path
         self.line = None if error is None else error.line
         self.pointer = None if error is None else error.pointer
-        place = "" if self.path is None else f"{self.path}:{self.line}: "
+        super().__init__(self._described())
+
+    def _described(self) -> str:
+        if self.path is None:
+            return f"{self.kind}: {self.message}"
+        # The service's message may name the row, too.
+        named = f"{self.path}, line {self.line}, {self.pointer or 'the record'}: "
+        reason = self.message.replace(named, "")
         where = "" if self.pointer is None else f" ({self.pointer or 'the whole row'})"
-        super().__init__(f"{place}{self.kind}: {self.message}{where}")
+        return f"{self.path}:{self.line}: {self.kind}: {reason}{where}"
 
 
 class ExportCancelled(CrivoError):

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from crivo.cli.arguments import Service
-from crivo.cli.exit_codes import UsageError
+from crivo.cli.arguments import Service, split_reference
+from crivo.cli.export_errors import naming_options
 from crivo.cli.export_fields import Fields
 from crivo.cli.export_flags import ExportFlags
+from crivo.cli.export_target import require_directory, require_not_newer
 from crivo.cli.export_view import download_files, print_export, wait_for_export
 from crivo.cli.output import say
 from crivo.sync.client import Crivo
@@ -22,6 +23,7 @@ def export(
     to: str,
     flags: ExportFlags | None = None,
     wait: Annotated[bool, Parameter(negative="--detach")] = True,
+    force: bool = False,
     timeout: float | None = None,
     service: Service | None = None,
 ) -> None:
@@ -30,7 +32,7 @@ def export(
     Of records with equal times, the later in file order is kept.
 
     Names of members are those of the first record, such as `domain`, or the ends of such names,
-    as `type` of `event_type`, or pointers, such as `/data/id`.
+    as `type` of `event_type`, where they can only mean one, or pointers, such as `/data/id`.
 
     Parameters
     ----------
@@ -41,14 +43,19 @@ def export(
         allows, such as s3://bucket/events. What an earlier export put there is replaced.
     wait
         With --detach, print the export's id, and do not wait for it.
+    force
+        Also replace an export of a later snapshot in the directory.
     timeout
         Seconds to wait for the end.
     """
     service, flags = service or Service(), flags or ExportFlags()
     folder = None if "://" in to else Path(to)
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise UsageError(f"--to: {to} is not a directory")
-    with service.client() as client:
+    if folder is not None:
+        require_directory(folder)
+        name, snapshot = split_reference(dataset)
+        if snapshot.isdecimal() and not force:
+            require_not_newer(folder, dataset=name, snapshot=int(snapshot))
+    with service.client() as client, naming_options():
         # What a script returns cannot be seen before.
         fields = Fields(None if flags.script else _first_record(client, dataset))
         options = flags.options(fields, to=to if folder is None else None)
@@ -62,7 +69,7 @@ def export(
         found = wait_for_export(client, name, timeout=timeout)
         if folder is not None:
             download_files(client, name, folder)
-        print_export(found, service)
+        print_export(client, found, service)
 
 
 def _first_record(client: Crivo, dataset: str) -> bytes | None:

@@ -1,10 +1,10 @@
 """Read the names that `crivo export` takes as pointers to members of the records."""
 
 import re
-from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, Final
 
-from msgspec import DecodeError, Raw, ValidationError, json
+from msgspec import DecodeError, ValidationError, json
 
 from crivo.cli.exit_codes import UsageError
 
@@ -24,50 +24,64 @@ class Fields:
     """The members of the records by name.
 
     If a record can be seen, a name may also be the end of one after an underscore, as `type` is of
-    `event_type`, and a name that it lacks is refused.
+    `event_type`, unless a nested member is named so. A name that it lacks is refused.
     """
 
     def __init__(self, record: bytes | None) -> None:
         """Take the first record; None: it cannot be seen."""
         self._known: Collection[str] | None = None
+        self._nested: Collection[Sequence[str]] = ()
         if record is not None:
             try:
-                self._known = json.decode(record, type=dict[str, Raw]).keys()
+                members = json.decode(record, type=dict[str, Any])
             except (DecodeError, ValidationError):
                 # No object, which the service names.
-                self._known = None
+                return
+            self._known = members.keys()
+            self._nested = [path for path in _paths(members, ()) if len(path) > 1]
 
     def pointer(self, option: str, name: str) -> str:
         """Return the pointer to a member, or a pointer as it is. Raises UsageError."""
         if name.startswith("/"):
             return name
-        if self._known is not None and name not in self._known:
-            ends = [each for each in self._known if each.endswith(f"_{name}")]
-            if len(ends) != 1:
+        if self._known is None or name in self._known:
+            return _pointer((name,))
+        found: list[Sequence[str]] = [(each,) for each in self._known if each.endswith(f"_{name}")]
+        found += [each for each in self._nested if each[-1] == name or ".".join(each) == name]
+        match [_pointer(each) for each in found]:
+            case [only] if len(found[0]) == 1:
+                return only
+            case []:
                 members = ", ".join(self._known)
                 raise UsageError(
                     f"{option}: the first record has no {name}, but {members}; "
-                    f"a member that it lacks is named by a pointer such as /{name}"
+                    f"a member that it lacks is named by a pointer such as {_pointer((name,))}"
                 )
-            [name] = ends
-        return "/" + name.replace("~", "~0").replace("/", "~1")
+            case pointers:
+                raise UsageError(
+                    f"{option}: the first record has no {name}; it may be {' or '.join(pointers)}"
+                )
 
-    def levels(self, texts: Sequence[str], latest: str | None) -> list[dict[str, str] | str]:
-        """Return the levels of --partition; `latest` is the pointer to the time."""
+    def members(self, option: str, text: str) -> list[str]:
+        """Return the pointers to members with commas between. Raises UsageError."""
+        return list(dict.fromkeys(self.pointer(option, each) for each in _names(text)))
+
+    def levels(self, text: str, latest: str | None) -> list[dict[str, str] | str]:
+        """Return the levels of --partition, each once; `latest` is the pointer to the time."""
         levels: list[dict[str, str] | str] = []
-        for text in texts:
-            name, _, member = text.partition("=")
+        for each in _names(text):
+            name, _, member = map(str.strip, each.partition("="))
             pointer = self.pointer("--partition", member) if member else None
             if name in _GRAINS:
                 pointer = pointer or latest
                 if pointer is None:
                     raise UsageError(f"--partition: {name} is that of --latest, which is missing")
-                levels += [{each: pointer} for each in _GRAINS[: _GRAINS.index(name) + 1]]
+                levels += [{grain: pointer} for grain in _GRAINS[: _GRAINS.index(name) + 1]]
             elif pointer is not None:
                 levels.append({name: pointer})
             else:
                 levels.append(self.pointer("--partition", name))
-        return levels
+        return [level for at, level in enumerate(levels) if level not in levels[:at]]
 
     def columns(self, texts: Sequence[str]) -> dict[str, object]:
         """Return the columns of --column, by name."""
@@ -77,6 +91,30 @@ class Fields:
             if found is None:
                 raise UsageError(f"--column: {text!r} is not NAME, NAME=MEMBER or NAME:TYPE")
             name, type_ = found["name"], found["type"]
-            pointer = self.pointer("--column", found["member"] or name)
-            columns[name] = pointer if type_ is None else {"pointer": pointer, "type": type_}
+            try:
+                pointer = self.pointer("--column", found["member"] or name)
+            except UsageError as error:
+                if "," not in name:
+                    raise
+                raise UsageError(f"{error}; --column is repeated for each column") from None
+            column = pointer if type_ is None else {"pointer": pointer, "type": type_}
+            if columns.setdefault(name, column) != column:
+                raise UsageError(f"--column: {name} is given twice, and not equally")
         return columns
+
+
+def _names(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",")]
+
+
+def _pointer(names: Iterable[str]) -> str:
+    return "".join("/" + each.replace("~", "~0").replace("/", "~1") for each in names)
+
+
+def _paths(value: object, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the names down to each member, but not those in arrays."""
+    if path:
+        yield path
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield from _paths(member, (*path, name))

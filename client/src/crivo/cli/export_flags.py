@@ -55,8 +55,11 @@ class ExportFlags:
         Parameter(help="A script whose `map` each record goes through, such as `normalise@2`."),
     ] = None
     bad_rows: Annotated[
-        Literal["fail", "dead-letter"],
-        Parameter(help="What happens after a record that cannot be exported."),
+        Literal["fail", "dead-letter", "dead_letter"],
+        Parameter(
+            help="What happens after a record that cannot be exported: `dead-letter` leaves it "
+            "out, for `crivo exports errors ID` to list."
+        ),
     ] = "fail"
     label: Annotated[
         tuple[str, ...],
@@ -66,9 +69,7 @@ class ExportFlags:
     def options(self, fields: Fields, *, to: str | None) -> ExportOptions:
         """Return the options that were given. Raises UsageError."""
         latest = None if self.latest is None else fields.pointer("--latest", self.latest)
-        levels = (
-            None if self.partition is None else fields.levels(self.partition.split(","), latest)
-        )
+        levels = None if self.partition is None else fields.levels(self.partition, latest)
         if latest is not None and self.dedupe is None and not has_time_of(levels or [], latest):
             raise UsageError(
                 "--latest: says which record of a key counts, or which time the folders have; "
@@ -89,6 +90,6 @@ class ExportFlags:
     def _deduplicate(self, fields: Fields, latest: str | None) -> dict[str, object] | None:
         if self.dedupe is None:
             return None
-        keys = [fields.pointer("--dedupe", each) for each in self.dedupe.split(",")]
+        keys = fields.members("--dedupe", self.dedupe)
         key = keys if len(keys) > 1 else keys[0]
         return {"key": key} if latest is None else {"key": key, "latest_by": latest}

@@ -1,14 +1,24 @@
 """Wait for exports, download their files, and show what they have written."""
 
+import re
 from pathlib import Path
+from typing import Final
 
 from crivo.cli.arguments import Service
+from crivo.cli.export_choices import choices_of
+from crivo.cli.export_target import warn_of_others
 from crivo.cli.output import say, write_json
 from crivo.cli.progress import transferring
-from crivo.errors import CrivoError, NotFinished, Refused, Unreachable
+from crivo.errors import CrivoError, InvalidRequest, NotFinished, NotFound, Refused, Unreachable
 from crivo.export_flows import require_success
-from crivo.export_models import Export
+from crivo.export_models import Export, Manifest
 from crivo.sync.client import Crivo
+
+# Of more partitions, those at either end are printed.
+_MAX_PARTITIONS: Final = 50
+_AT_EITHER_END: Final = 10
+# A column in DuckDB's SQL, and the comment of one that no record has a value for.
+_ALWAYS_NULL: Final = re.compile(r'^ .* AS "((?:[^"]|"")+)",? -- always null$', re.MULTILINE)
 
 
 def wait_for_export(client: Crivo, export: str, *, timeout: float | None) -> Export:
@@ -23,6 +33,9 @@ def wait_for_export(client: Crivo, export: str, *, timeout: float | None) -> Exp
                 timeout=timeout,
                 on_progress=lambda state: show(state.progress.bytes_done, state.progress.bytes),
             )
+    except (NotFound, InvalidRequest):
+        # There is none that goes on.
+        raise
     except (KeyboardInterrupt, NotFinished, Refused, Unreachable):
         say(
             f"crivo: export {export} goes on; `crivo exports show {export}` shows its progress, "
@@ -37,28 +50,28 @@ def download_files(client: Crivo, export: str, folder: Path) -> None:
     """Put the files of an export into a folder, and show how much has arrived."""
     try:
         with transferring("downloading") as show:
-            client.exports.download(export, folder, on_progress=show)
+            manifest = client.exports.download(export, folder, on_progress=show)
     except (KeyboardInterrupt, CrivoError, OSError):
         say(f"crivo: `crivo exports download {export} --to {folder}` goes on with the download")
         raise
+    warn_of_others(folder, manifest)
 
 
-def print_export(export: Export, service: Service) -> None:
-    """Print the partitions of a finished export, and its counts to standard error."""
+def print_export(client: Crivo, export: Export, service: Service) -> None:
+    """Print the partitions of a finished export, and to standard error what it has done."""
     if service.as_json:
         write_json(export)
         return
+    partitions = export.partitions or []
+    if len(partitions) > _MAX_PARTITIONS:
+        say(
+            f"crivo: {len(partitions):,} partitions, of which these are the first and last "
+            f"{_AT_EITHER_END}; --json has all"
+        )
+        partitions = [*partitions[:_AT_EITHER_END], *partitions[-_AT_EITHER_END:]]
     service.output.rows(
         ("partition", "rows", "files", "bytes"),
-        (
-            (each, (each.path or "(all)", each.rows, each.files, each.bytes))
-            for each in export.partitions or []
-        ),
-    )
-    say(
-        f"export {export.id} of {export.input}: {export.rows_in:,} rows in, "
-        f"{export.duplicates:,} duplicates dropped, {export.rows_out or 0:,} rows out, "
-        f"{export.files or 0:,} files, {export.bytes or 0:,} bytes"
+        ((each, (each.path or "(all)", each.rows, each.files, each.bytes)) for each in partitions),
     )
     if export.partitions is None:
         say(f"crivo: `crivo exports files {export.id}` lists the partitions, which are very many")
@@ -69,3 +82,47 @@ def print_export(export: Export, service: Service) -> None:
         else:
             lists = f"{own} and, of the script, `crivo runs errors {export.run}` list them"
         say(f"crivo: {export.rows_failed:,} rows were not exported; {lists}")
+    if empty := _always_null(client, export):
+        say(f"crivo: no record has a value for {', '.join(empty)}; check --column")
+    choices = "".join(f"; {name} {fact}" for name, fact in choices_of(export).facts().items())
+    say(
+        f"export {export.id} of {export.input}: {export.rows_in:,} rows in, "
+        f"{export.duplicates:,} duplicates dropped, {export.rows_out or 0:,} rows out, "
+        f"{export.files or 0:,} files, {export.bytes or 0:,} bytes"
+        f"{_changed(client, export)}{choices}"
+    )
+
+
+def _always_null(client: Crivo, export: Export) -> list[str]:
+    """List the columns of --column that no record has a value for, as the SQL of a table says."""
+    chosen = choices_of(export).columns or {}
+    untyped = {
+        each.name
+        for each in export.columns or []
+        if each.source == "inferred" and each.type == "string" and each.name in chosen
+    }
+    if not untyped:
+        return []
+    try:
+        # The place of the files does not matter.
+        sql = client.exports.ddl(str(export.id), "duckdb", location="files/")
+    except Refused:
+        # No table, or not now.
+        return []
+    empty = (found[1].replace('""', '"') for found in _ALWAYS_NULL.finditer(sql))
+    return [name for name in empty if name in untyped]
+
+
+def _changed(client: Crivo, export: Export) -> str:
+    """Say how much an export that continues another has written."""
+    if export.since is None:
+        return ""
+    manifest: Manifest = client.exports.manifest(export.id)
+    # Files are named for the export that wrote them.
+    own = f"{str(export.id).rpartition('-')[2]}-"
+    folders = [each.path.rpartition("/") for each in manifest.files]
+    written = [folder for folder, _, name in folders if name.startswith(own)]
+    return (
+        f", of them {len(written):,} new files in {len(set(written)):,} partitions "
+        f"since {export.since}"
+    )

@@ -8,6 +8,9 @@ from cyclopts import App, Parameter
 from cyclopts.types import NonNegativeInt
 
 from crivo.cli.arguments import Service, labels_argument
+from crivo.cli.export_choices import choices_of
+from crivo.cli.export_errors import naming_options
+from crivo.cli.export_target import require_directory, require_not_newer
 from crivo.cli.export_view import download_files, print_export, wait_for_export
 from crivo.cli.output import write_json, write_line
 from crivo.export_models import Export
@@ -102,6 +105,7 @@ def download(
     *,
     to: Path,
     timeout: float | None = None,
+    force: bool = False,
     service: Service | None = None,
 ) -> None:
     """Wait for an export, and put its files into a directory, `_SUCCESS` last.
@@ -116,12 +120,17 @@ def download(
         The directory. What an earlier export put there is replaced.
     timeout
         Seconds to wait for the end.
+    force
+        Also replace an export of a later snapshot.
     """
     service = service or Service()
+    require_directory(to)
     with service.client() as client:
         found = wait_for_export(client, export, timeout=timeout)
+        if not force:
+            require_not_newer(to, dataset=found.input.dataset, snapshot=found.input.snapshot)
         download_files(client, export, to)
-        print_export(found, service)
+        print_export(client, found, service)
 
 
 @exports.command
@@ -184,7 +193,7 @@ def ddl(
         File to write instead.
     """
     service = service or Service()
-    with service.client() as client:
+    with service.client() as client, naming_options():
         sql = client.exports.ddl(export, dialect, name=name, location=location)
     if to is not None:
         to.write_text(sql, encoding="utf-8")
@@ -208,11 +217,16 @@ def _cells(export: Export) -> tuple[object, ...]:
 
 
 def _facts(export: Export) -> dict[str, object]:
-    progress = export.progress
+    progress, choices = export.progress, choices_of(export)
     facts: dict[str, object] = {
         "id": export.id,
         "input": export.input,
         "since": export.since,
+        "script": choices.script,
+        "run": export.run,
+        "key": choices.facts().get("key"),
+        "latest": choices.facts().get("latest"),
+        "levels": choices.facts().get("levels"),
         "status": export.status,
         "created": export.created_at,
         "finished": export.finished_at,

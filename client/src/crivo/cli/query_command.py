@@ -45,7 +45,8 @@ def query(
         SELECT, WITH, DESCRIBE, SUMMARIZE or EXPLAIN; `-` is standard input.
     format_
         What is written: a table, CSV, JSON with a document a line, or Parquet, which needs --out.
-        By default a table.
+        By default a table, which in a pipe is lines of values between tabs, without the columns'
+        names; csv and json have them.
     out
         The file to write instead of standard output.
     """
