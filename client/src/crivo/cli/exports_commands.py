@@ -241,7 +241,6 @@ def _facts(export: Export) -> dict[str, object]:
         "files": export.files,
         "bytes": export.bytes,
         "partitions": None if export.partitions is None else len(export.partitions),
-        "run": export.run,
         "run's errors": export.run_errors_url,
         "callback": export.callback_url,
     }
