@@ -53,6 +53,25 @@ const parametersOfForms = () => ({
     },
   },
 });
+
+// Above 150 rows Swagger UI draws only those in view, which neither links nor searches of the page
+// find. Here each tag is drawn by itself.
+const allOperations = () => ({
+  wrapComponents: {
+    operations: (Operations, { React }) => (props) =>
+      props.specSelectors
+        .taggedOperations()
+        .keySeq()
+        .map((tag) => {
+          const taggedOperations = () =>
+            props.specSelectors.taggedOperations().filter((_, each) => each === tag);
+          const specSelectors = { ...props.specSelectors, taggedOperations };
+          return React.createElement(Operations, { ...props, specSelectors, key: tag });
+        })
+        .toArray(),
+  },
+});
+
 const parametersOf = (specSelectors, pathMethod) =>
   specSelectors.specJson().getIn(["paths", ...pathMethod, "parameters"]) ?? [];
 
@@ -106,7 +125,7 @@ const ui = SwaggerUIBundle({
   defaultModelsExpandDepth: -1,
   // Its colours are readable on both backgrounds.
   syntaxHighlight: { theme: "monokai" },
-  plugins: [emptyFields, parametersOfForms],
+  plugins: [emptyFields, parametersOfForms, allOperations],
   responseInterceptor: (response) => {
     if (response.url.endsWith(DOCUMENT)) {
       removeMisleadingExamples(response);
