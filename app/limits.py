@@ -105,6 +105,8 @@ EXCERPT_BYTES: Final = 1 * KIB
 MAX_EXPORT_EXCERPTS_BYTES: Final = 64 * MIB
 # What a task reports: files, partitions, and up to 100,000 bad rows with path and pointer.
 MAX_EXPORT_REPORT_BYTES: Final = 512 * MIB
+# Of one thread of a task: buffers of lines, copies of their values, and of a file.
+EXPORT_THREAD_BYTES: Final = 128 * MIB
 # Columns of an export, and the bytes of their names: as many with 128 characters each.
 MAX_EXPORT_COLUMNS: Final = 1_000
 MAX_EXPORT_NAMES_BYTES: Final = 512_000

@@ -11,15 +11,13 @@ from duckdb import DuckDBPyConnection
 
 from app.exports.plan.model import Resources
 from app.exports.plan.places import is_zstd
-from app.limits import MIB
+from app.limits import EXPORT_THREAD_BYTES, MIB
 from app.schemas.ddl.duckdb import literal
 
 # Interpreter, libraries and what DuckDB does not count, at least; of larger limits a share.
 _RESERVE_BYTES: Final = 96 * MIB
 _RESERVE_SHARE: Final = 0.12
 _MIN_BYTES: Final = 64 * MIB
-# Of one thread: buffers of lines, copies of their values, and of a file that is written.
-_THREAD_BYTES: Final = 128 * MIB
 # They take a third of a task's time.
 _SLOW_METHODS: Final = "'fsst,dict_fsst,zstd'"
 # Tables are written twice, and sorted in between; stored lines are compressed.
@@ -64,7 +62,7 @@ def open_session(
 
 def threads_of(resources: Resources) -> int:
     """Return how many threads have the memory that each needs."""
-    return max(1, min(resources.threads, resources.memory_bytes // _THREAD_BYTES))
+    return max(1, min(resources.threads, resources.memory_bytes // EXPORT_THREAD_BYTES))
 
 
 def _is_scarce(spill: Path, files: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Which columns an export without any named has: the same in both ways."""
+"""An export without named columns has the same ones in both ways."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How many columns and partitions an export has at most."""
+"""An export has a bounded number of columns and partitions."""
 
 from pathlib import Path
 
