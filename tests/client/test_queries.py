@@ -168,7 +168,7 @@ def test_an_interruption_ends_a_query(crivo: CrivoCommand) -> None:
     # Loading DuckDB takes less.
     while psutil.Process(process.pid).cpu_times().user < 3:
         assert process.poll() is None
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks at a condition, not instead of one
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
 

@@ -134,6 +134,7 @@ async def test_an_outage_before_a_task_begins_costs_no_attempt(
 ) -> None:
     export = await exports.create()
     for error in (DatabaseUnavailable(), asyncio.CancelledError()):
+        # Stands in for a statement that meets an outage: none can be timed to meet just this one.
         monkeypatch.setattr(task_store, "start_export", AsyncMock(side_effect=error))
         async with exports.runner(StandInTask()) as runner:
             with suppress(asyncio.CancelledError):
@@ -165,6 +166,7 @@ async def test_a_step_that_fails_takes_nothing_from_the_task_before_it(
 ) -> None:
     export = await exports.create()
     with monkeypatch.context() as patch, capture_logs() as logs:
+        # Stands in for a step with a fault of the program, of which none is known.
         patch.setattr("app.exports.runner.advance", AsyncMock(side_effect=ValueError("a fault")))
         async with exports.runner(StandInTask()) as runner:
             assert await runner.run_next()

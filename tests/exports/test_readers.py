@@ -171,6 +171,7 @@ print(json.dumps({"schema": frame.schema.simpleString(), "rows": frame.count(),
 """
 
 
+# It and Java take more room than all other packages of the tests together.
 @pytest.mark.skipif(find_spec("pyspark") is None, reason="pyspark is not installed")
 async def test_spark_agrees(lake: Path) -> None:
     answer = subprocess.run(  # noqa: ASYNC221 - nothing else runs

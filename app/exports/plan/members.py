@@ -17,6 +17,8 @@ Members: TypeAlias = dict[str, bytes]
 _decode_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_string: Final = msgspec.json.Decoder(str).decode
+# Of CPython, though typeshed has neither: they read one value and say where it ends, which `json`
+# offers for whole documents only.
 _scan: Final = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _BLANK: Final = " \t\r\n"
 

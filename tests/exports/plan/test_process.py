@@ -127,8 +127,9 @@ async def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
 async def test_an_answer_that_is_none_ends_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    talks = "import sys, time; print(end='\\0\\0\\0\\1x', flush=True); time.sleep(600)"
-    monkeypatch.setattr("app.exports.plan.process._BOOT", talks)
+    # Stands in for the child: a message that is none, and a process that does not end by itself.
+    stand_in = "import sys, time; print(end='\\0\\0\\0\\1x', flush=True); time.sleep(600)"
+    monkeypatch.setattr("app.exports.plan.process._BOOT", stand_in)
     async with asyncio.timeout(60):
         with pytest.raises(TaskLost, match="ended with -9"):
             await run_task(Whole(sources=[]), Plan(), _resources(tmp_path), tmp_path / "out")
