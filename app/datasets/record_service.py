@@ -22,7 +22,6 @@ from app.datasets.parts import (
     parse_pointer,
     read_lines,
 )
-from app.datasets.parts.threads import call_by_size
 from app.datasets.problems import (
     DatasetWithoutRecords,
     RecordNotFound,
@@ -34,6 +33,7 @@ from app.datasets.service import resolve
 from app.datasets.store import ResolvedSnapshot
 from app.errors import InvalidRequest, clipped, invalid_parameter
 from app.metrics import RECORDS_READ
+from app.off_loop import call_by_size
 from app.resources import Resources
 from app.validation import MAX_FAULTS
 

@@ -14,6 +14,7 @@ from app.fair_queue import FairQueue
 from app.http.authorization import caller_of
 from app.http.content_digest import checked, content_digests_of
 from app.http.decompression import ENCODINGS, decompressed
+from app.off_loop import call_by_size
 from app.sandbox.media_types import MAX_MEDIA_TYPE_CHARACTERS, OCTET_STREAM, is_media_type
 from app.validation import (
     InvalidTexts,
@@ -193,7 +194,8 @@ async def read_json(request: AnyRequest, shape: type[T], *, max_bytes: int, hint
     require_utf8(request.content_type[1].get("charset"), what="the body")
     body = await read_body(request, max_bytes=max_bytes)
     try:
-        return decode_json(body, shape)
+        # What does not fit is read several times, to name each fault.
+        return await call_by_size(len(body), decode_json, body, shape)
     except RecursionError:
         raise MalformedRequest(f"the JSON is nested too deeply for this route{hint}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

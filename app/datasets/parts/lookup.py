@@ -13,7 +13,7 @@ from app.datasets.parts.part_reader import read_line
 from app.datasets.parts.pointers import Pointer
 from app.datasets.parts.segment_search import Found, Reads, search
 from app.datasets.parts.segments import Read
-from app.datasets.parts.threads import call_by_size
+from app.off_loop import call_by_size
 
 # Segments that are searched together, if their objects are far away.
 _WAVE: Final = 32

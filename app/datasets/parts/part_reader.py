@@ -8,8 +8,9 @@ from app.datasets.parts.frames import Frame, FrameTable, decompress, max_tables_
 from app.datasets.parts.model import ObjectDamaged, PartRef
 from app.datasets.parts.object_cache import ObjectCache, read_object_range
 from app.datasets.parts.segments import Read
-from app.datasets.parts.threads import call_by_size, in_reading_thread
+from app.datasets.parts.threads import in_reading_thread
 from app.limits import KIB, MIB
+from app.off_loop import call_by_size
 
 # Raw bytes that are decompressed in one step.
 _GROUP_BYTES: Final = 512 * KIB

@@ -5,24 +5,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from app.limits import KIB
-
 T = TypeVar("T")
 
-# Less is done on the loop: a thread takes as long to wake up.
-_LONG_BYTES: Final = 128 * KIB
 # Encoding is bound by the CPU: more threads only hold more memory.
 _THREADS: Final = 2
 _threads: Final = ThreadPoolExecutor(_THREADS, thread_name_prefix="parts")
 # Downloads have threads of their own: neither lookups nor uploads wait for them.
 _reading_threads: Final = ThreadPoolExecutor(_THREADS, thread_name_prefix="parts-reading")
-
-
-async def call_by_size(size: int, call: Callable[..., T], *arguments: object) -> T:
-    """Call at once for few bytes, in a thread of the loop's own for many."""
-    if size < _LONG_BYTES:
-        return call(*arguments)
-    return await asyncio.to_thread(call, *arguments)
 
 
 async def in_thread(call: Callable[..., T], *arguments: object) -> T:
