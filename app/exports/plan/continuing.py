@@ -112,8 +112,10 @@ def _key(column: Column) -> str:
         return f"'\"' || {value} || '\"'"
     text = f"CAST({value} AS VARCHAR)"
     zeros = f"length({text}) - length(rtrim({text}, '0'))"
+    # A power would be a double, which rounds the largest of them up.
+    bound = f"{10**numbers.MAX_PLAIN_DIGITS}::HUGEINT"
     return (
-        f"CASE WHEN abs(CAST({value} AS HUGEINT)) < 10::HUGEINT ** {numbers.MAX_PLAIN_DIGITS}"
+        f"CASE WHEN abs(CAST({value} AS HUGEINT)) < {bound}"
         f" THEN {text} ELSE rtrim({text}, '0') || 'e' || ({zeros}) END"
     )
 

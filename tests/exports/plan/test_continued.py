@@ -87,6 +87,18 @@ def test_columns_that_differ_refuse_to_go_on(folder: Folder, line: bytes, named:
     assert caught.value.kind == "columns_differ"
 
 
+def test_every_integer_that_is_a_key_finds_its_row(folder: Folder) -> None:
+    keys = (10**18 - 1, 10**18 - 64, -(10**18) + 1, 10**17, -(10**17), 120, 0)
+    earlier, later = (
+        folder.source([b'{"k":%d,"t":%d}' % (key, t) for key in keys], str(t)) for t in (1, 2)
+    )
+    plan = Plan(key=["/k"], latest_by="/t")
+    base = folder.run(whole(earlier), plan).held
+    result = folder.run(whole(later, base=base), plan)
+    assert result.report.replaced == [0]
+    assert sorted((row["k"], row["t"]) for _, row in result.rows) == [(k, 2) for k in sorted(keys)]
+
+
 def test_columns_may_have_names_that_mean_something_to_duckdb(folder: Folder) -> None:
     line = b'{"k":"a","t":"2021-01-0%d","p":"x","rowid":7,"file":1,"number":2,"g0":3,"d0":4,"c0":5}'
     earlier, later = folder.source([line % 1], "0"), folder.source([line % 2], "1")

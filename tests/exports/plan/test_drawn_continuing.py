@@ -25,7 +25,11 @@ _NAMES_OF_FILES: Final = ("filename", "crivo:file", "base", "older", "file_row_n
 _UUIDS: Final = tuple(f'"{digit * 8}-0000-4000-8000-{digit * 12}"' for digit in "aAb")
 _TEXTS: Final = ('"a"', '"é"', r'"\u0061"', '"b c"', '"null"')
 _MIXED_TEXTS: Final = (*_TEXTS, '"1"', "1", "1.0", '"1e0"')
-_INTEGERS: Final = ("1", "1.0", "-0", "0", "123456789012345600", "1234567890123456000")
+_INTEGERS: Final = (
+    *("1", "1.0", "-0", "0", "123456789012345600", "1234567890123456000"),
+    # On both sides of where keys are written with an exponent.
+    *("999999999999999999", "-999999999999999936", "1000000000000000000"),
+)
 _KEYS: Final[Sequence[tuple[Type | None, Sequence[str]]]] = (
     (None, _TEXTS),
     (None, _INTEGERS[4:]),
