@@ -23,7 +23,7 @@ from app.exports.plan.model import (
 )
 from app.exports.task_inputs import BucketInput, MapInput, PartRange, WholeInput, WriteInput
 from app.exports.task_store import ClaimedTask
-from app.exports.work import BaseFile, TaskInput
+from app.exports.work import BaseFile, TaskInput, base_deleted
 from app.limits import EXPORT_STATEMENT_SECONDS
 
 
@@ -140,11 +140,7 @@ async def _base_files(conn: Connection, task: ClaimedTask) -> list[BaseFile]:
     )
     published = await conn.fetchval(COUNT_BASE_FILES, task.tenant_id, task.base_id)
     if published != len(rows):
-        raise TaskFailed(
-            ExportErrorKind.INPUT_DELETED,
-            "files of the export that this one continues have been replaced or deleted; "
-            "omit `since` to export everything",
-        )
+        raise base_deleted()
     return [from_row(BaseFile, row) for row in rows]
 
 

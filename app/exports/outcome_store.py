@@ -12,7 +12,7 @@ from app.exports import ending
 from app.exports.model import ExportStage
 from app.exports.plan.model import BadRow, Report
 from app.exports.task_store import ClaimedTask, LeaseLost
-from app.exports.work import Outcome
+from app.exports.work import Outcome, base_deleted
 from app.limits import EXPORT_STATEMENT_SECONDS, MIN_COUNTED_PART_BYTES
 from app.sql_parameters import in_order
 
@@ -76,10 +76,12 @@ async def record(
 ) -> None:
     """Record what a task has done, and the engine that has run it, in the caller's transaction.
 
-    Raises LeaseLost, QuotaExceeded.
+    Raises LeaseLost, QuotaExceeded, TaskFailed.
     """
     report = outcome.report
     await finish_task(conn, task, found=_found(task, report))
+    if outcome.kept:
+        await _require_base(conn, task)
     errors = [_error(each) for each in report.bad]
     sizes = [max(size, MIN_COUNTED_PART_BYTES) for size in _sizes(outcome)]
     sizes += [len(error) + len(bad.record) for error, bad in zip(errors, report.bad, strict=True)]
@@ -88,6 +90,22 @@ async def record(
     await _insert_files(conn, task, outcome)
     await _insert_errors(conn, task, report.bad, errors)
     await _count(conn, task, report, engine=engine)
+
+
+# Retention marks an export before it asks which of its blobs others reference. Either it sees the
+# rows that are recorded here, or this sees its mark.
+LOCK_BASE = """
+SELECT true
+FROM exports
+WHERE tenant_id = $1 AND id = $2 AND files_deleted_at IS NULL
+FOR SHARE
+"""
+
+
+async def _require_base(conn: Connection, task: ClaimedTask) -> None:
+    """Lock the export whose files are kept until the rows that share them are committed."""
+    if await conn.fetchval(LOCK_BASE, task.tenant_id, task.base_id) is None:
+        raise base_deleted()
 
 
 def _found(task: ClaimedTask, report: Report) -> bytes | None:

@@ -6,6 +6,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.exports.model import ExportErrorKind
 from app.exports.plan.model import (
     BucketTask,
     HeldFile,
@@ -14,6 +15,7 @@ from app.exports.plan.model import (
     Report,
     SourceFile,
     Task,
+    TaskFailed,
     Whole,
     WriteTask,
     WrittenFile,
@@ -32,6 +34,15 @@ class BaseFile(Struct, frozen=True, kw_only=True):
     rows: int
     size_bytes: int
     sha256: bytes
+
+
+def base_deleted() -> TaskFailed:
+    """Return the failure of an export whose base has lost files since it was accepted."""
+    message = (
+        "files of the export that this one continues have been replaced or deleted; omit `since` "
+        "to export everything"
+    )
+    return TaskFailed(ExportErrorKind.INPUT_DELETED, message)
 
 
 class TaskInput(Struct, frozen=True, kw_only=True):

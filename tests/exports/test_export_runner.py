@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from datetime import timedelta
 from pathlib import Path
 from unittest.mock import AsyncMock
-from uuid import UUID
 
 import pytest
 import uuid_utils.compat as uuid
@@ -21,7 +20,7 @@ from app.exports import ending, outcome_store, task_store
 from app.exports.advance import Partition, advance_due, grouped
 from app.exports.model import ExportStatus
 from app.exports.plan.model import TaskFailed, TaskLost
-from app.exports.retention import EXPORT_OWNER, delete_exports, delete_files
+from app.exports.retention import EXPORT_OWNER
 from app.exports.work import Outcome
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.payloads.retention import delete_orphans
@@ -288,41 +287,6 @@ async def test_another_worker_goes_on_where_one_has_died_between_two_stages(
     await exports.run_all(StandInTask())
     row = await exports.row(export)
     assert (row["status"], row["files"], row["rows_out"]) == ("succeeded", 0, 0)
-
-
-async def test_files_are_deleted_by_age_and_blobs_only_when_no_export_names_them(
-    exports: RunningExports,
-) -> None:
-    await exports.datasets.put("a.jsonl", lines(1))
-    first = await exports.create()
-    await exports.run_all(StandInTask())
-    kept = {each["blob_key"] for each in await exports.published(first)}
-    second = await exports.create(base=first)
-    async with exports.pool.acquire() as conn:
-        await _make_old(exports, first)
-        # It is continued by one that has not ended.
-        assert (await delete_files(conn, 30, 10)).items == 0
-        await exports.run_all(StandInTask())
-        expired = await delete_files(conn, 30, 10)
-        assert (expired.items, expired.rows, len(expired.blob_keys)) == (1, 2, 2)
-        assert (await delete_files(conn, 30, 10)).items == 0
-        assert (await delete_exports(conn, 30, 10)).items == 1
-    assert len(await exports.published(second)) == 4
-    assert exports.blob_keys() >= kept
-    await exports.pool.execute("DELETE FROM export_files WHERE stage = 'base'")
-    await delete_orphans(
-        exports.pool, exports.blobs, (EXPORT_OWNER,), min_age=timedelta(seconds=-60)
-    )
-    assert exports.blob_keys() == {each["blob_key"] for each in await exports.published(second)}
-    assert await exports.stored_bytes() == 2 * 4096
-
-
-async def _make_old(exports: RunningExports, export: UUID) -> None:
-    await exports.pool.execute(
-        "UPDATE exports SET created_at = created_at - interval '40 days', "
-        "finished_at = finished_at - interval '40 days' WHERE id = $1",
-        export,
-    )
 
 
 def test_partitions_are_written_in_groups_of_about_a_file() -> None:
