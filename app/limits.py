@@ -100,7 +100,8 @@ EXPORT_TASK_BYTES: Final = 256 * MIB
 # Raw bytes whose rows one task compares by key, and the most tasks that do.
 EXPORT_BUCKET_BYTES: Final = 1 * GIB
 MAX_EXPORT_BUCKETS: Final = 256
-# The bytes of a record that an error shows, and of those that one task of an export keeps.
+# The bytes of a record that an error shows, and of those, and of long pointers, that one task of an
+# export keeps.
 EXCERPT_BYTES: Final = 1 * KIB
 MAX_EXPORT_EXCERPTS_BYTES: Final = 64 * MIB
 # What a task reports: files, partitions, and up to 100,000 bad rows with path and pointer.

@@ -162,13 +162,14 @@ def parse_letter_id(text: str) -> UUID:
 def is_embeddable(event: bytes) -> bool:
     """Return whether bytes can be a value of a JSON document and come out of it as they are.
 
-    They are JSON that any parser takes, without blanks around it, which a parser drops.
+    They are JSON in UTF-8 that any parser takes, without blanks around it, which a parser drops.
     """
     if event != event.strip(_BLANKS):
         return False
     try:
+        event.decode()
         require_json(event)
         require_shallow(event)
-    except InvalidJson:
+    except (UnicodeDecodeError, InvalidJson):
         return False
     return True

@@ -18,7 +18,8 @@ PRETTY = b'{\n  "a": 1\n}'
 BROKEN = b'{"a": \xff'
 # A parser would drop the blank.
 BLANK = b'{"a": 1} '
-EVENTS = [JSON, PRETTY, BROKEN, BLANK]
+NO_UTF8 = b'{"a": "\xff"}'
+EVENTS = [JSON, PRETTY, BROKEN, BLANK, NO_UTF8]
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,7 @@ def test_a_letter_is_shown_with_its_event_as_it_is_or_in_base64(
     assert b'"event":' + PRETTY in answers[1].content
     assert base64.b64decode(answers[2].json()["event_base64"]) == BROKEN
     assert base64.b64decode(answers[3].json()["event_base64"]) == BLANK
+    assert base64.b64decode(answers[4].json()["event_base64"]) == NO_UTF8
     shown = answers[2].json()
     assert (shown["pipe"], shown["state"], shown["kind"]) == (pipe, "dead", "timeout")
     assert shown["error"] == {"kind": "timeout", "message": "it failed"}
@@ -142,7 +144,7 @@ def test_a_full_download_has_every_event(system: System, kept: tuple[str, list[s
     assert [json.loads(line)["id"] for line in lines] == ids
     assert b'"event":' + JSON + b"}" in lines[0]
     in_base64 = [json.loads(line)["event_base64"] for line in lines[1:]]
-    assert [base64.b64decode(each) for each in in_base64] == [PRETTY, BROKEN, BLANK]
+    assert [base64.b64decode(each) for each in in_base64] == [PRETTY, BROKEN, BLANK, NO_UTF8]
 
 
 def test_erasing_takes_the_bytes_and_what_the_error_said_and_keeps_the_letter(

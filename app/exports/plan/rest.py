@@ -18,8 +18,9 @@ from app.schemas.ddl.duckdb import literal
 
 # Lines may be long.
 _BATCH: Final = 100
-# Names of members below the pointer of a column may be long.
+# Names of members below the pointer of a column may be long; shorter once they have taken much.
 _POINTER_CHARACTERS: Final = 1_000
+_SHORT_CHARACTERS: Final = 100
 _WRITE_BYTES: Final = 1 * MIB
 _ROW_MARGIN_BYTES: Final = 4 * KIB
 
@@ -81,13 +82,18 @@ def _write(
 ) -> int:
     """Write the rows as JSON, and return the size of the longest."""
     longest = _WRITE_BYTES
+    pointers_bytes = 0
     encoder = msgspec.json.Encoder()
     with file.open("wb", buffering=_WRITE_BYTES) as rows:
         for ordinal, line in lines:
             try:
                 row = encoder.encode(reader.read(ordinal, line))
             except BadLine as reason:
-                bad.append(_Bad(ordinal, reason.kind, _clipped(reason.pointer), reason.message))
+                is_full = pointers_bytes > MAX_EXPORT_EXCERPTS_BYTES
+                most = _SHORT_CHARACTERS if is_full else _POINTER_CHARACTERS
+                pointer = _clipped(reason.pointer, most)
+                pointers_bytes += len(pointer.encode())
+                bad.append(_Bad(ordinal, reason.kind, pointer, reason.message))
                 if len(bad) > _most(plan):
                     break
                 continue
@@ -96,9 +102,8 @@ def _write(
     return longest
 
 
-def _clipped(pointer: str) -> str:
-    is_short = len(pointer) <= _POINTER_CHARACTERS
-    return pointer if is_short else f"{pointer[:_POINTER_CHARACTERS]}…"
+def _clipped(pointer: str, most: int) -> str:
+    return pointer if len(pointer) <= most else f"{pointer[:most]}…"
 
 
 def _most(plan: Plan) -> int:

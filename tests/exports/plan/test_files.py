@@ -66,7 +66,7 @@ def test_of_bad_rows_a_beginning_is_kept_and_no_more_than_a_sum(
     )
     bad = folder.run(whole(folder.source([line] * 3)), plan).report.bad
     assert [len(each.record) for each in bad] == [1_024, 1_024, 0]
-    assert {len(each.pointer) for each in bad} == {1_001}
+    assert [len(each.pointer) for each in bad] == [1_001, 1_001, 101]
 
 
 def test_a_large_partition_has_several_files_and_a_small_one_has_one(folder: Folder) -> None:
