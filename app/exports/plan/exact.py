@@ -8,7 +8,7 @@ from app.exports.plan import numbers
 from app.exports.plan.fitting import Misfit, fitted
 from app.exports.plan.hive import MAX_FOLDER_BYTES, folder
 from app.exports.plan.layout import Layout, Names, member
-from app.exports.plan.members import Members, members_of, string_of, value_at
+from app.exports.plan.members import Line, Members, string_of
 from app.exports.plan.model import ExportColumn, Grain, PartitionColumn
 from app.exports.plan.moments import Moment, parse_moment
 from app.exports.plan.pointers import tokens_of
@@ -57,20 +57,20 @@ class ExactReader:
     def read(self, ordinal: int, line: bytes) -> ExactRow:
         """Return the row of a line. Raises BadLine, and TaskFailed for too many columns."""
         try:
-            members = members_of(line)
+            found = Line(line)
         except ValueError:
             raise BadLine("not_an_object", "", "is not an object") from None
         if self._names is not None:
-            self._collect(members, self._names)
-        order = self._order(members)
+            self._collect(found.members, self._names)
+        order = self._order(found)
         return ExactRow(
             o=ordinal,
-            k=[_key(members, pointer, tokens) for pointer, tokens in self._keys],
+            k=[_key(found, pointer, tokens) for pointer, tokens in self._keys],
             r=order.rank,
             j=str(order.major),
             n=order.minor,
-            p=[_level(members, column, tokens) for column, tokens in self._levels],
-            c=[_column(members, column, tokens) for column, tokens in self._columns],
+            p=[_level(found, column, tokens) for column, tokens in self._levels],
+            c=[_column(found, column, tokens) for column, tokens in self._columns],
         )
 
     def _collect(self, members: Members, names: Names) -> None:
@@ -83,11 +83,11 @@ class ExactReader:
             if is_new:
                 self._columns.append((member(name), (name,)))
 
-    def _order(self, members: Members) -> numbers.Order:
+    def _order(self, line: Line) -> numbers.Order:
         if self._latest is None or self._layout.latest is None:
             return numbers.Order(numbers.NUMBER, 0, "")
         pointer = self._layout.pointers[self._layout.latest]
-        value = value_at(members, self._latest)
+        value = line.value_at(self._latest)
         if value is None:
             raise BadLine("bad_latest_by", pointer, "is missing or null")
         if value[0] in b"-0123456789":
@@ -99,8 +99,8 @@ class ExactReader:
         return numbers.Order(numbers.MOMENT, moment.us, moment.rest)
 
 
-def _key(members: Members, pointer: str, tokens: Sequence[str]) -> str:
-    value = value_at(members, tuple(tokens))
+def _key(line: Line, pointer: str, tokens: Sequence[str]) -> str:
+    value = line.value_at(tuple(tokens))
     if value is None:
         raise BadLine("bad_key", pointer, "is missing or null")
     try:
@@ -113,8 +113,8 @@ def _key(members: Members, pointer: str, tokens: Sequence[str]) -> str:
     raise BadLine("bad_key", pointer, "is neither a string nor a number")
 
 
-def _level(members: Members, column: PartitionColumn, tokens: tuple[str, ...]) -> str | int | None:
-    value = value_at(members, tokens)
+def _level(line: Line, column: PartitionColumn, tokens: tuple[str, ...]) -> str | int | None:
+    value = line.value_at(tokens)
     if column.grain is not Grain.VALUE:
         if value is None:
             raise BadLine("bad_timestamp", column.pointer, "is missing or null")
@@ -142,8 +142,8 @@ def _moment(value: bytes, kind: str, pointer: str) -> Moment:
         raise BadLine(kind, pointer, str(error)) from None
 
 
-def _column(members: Members, column: ExportColumn, tokens: tuple[str, ...]) -> str | None:
-    value = value_at(members, tokens)
+def _column(line: Line, column: ExportColumn, tokens: tuple[str, ...]) -> str | None:
+    value = line.value_at(tokens)
     if value is None:
         return None
     try:

@@ -23,6 +23,51 @@ _scan: Final = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _BLANK: Final = " \t\r\n"
 
 
+class _Container:
+    """An object or an array taken apart, and the containers in it that were, too."""
+
+    def __init__(self, parts: Members | list[bytes] | None) -> None:
+        """Take the parts; None: the value is no container."""
+        self._parts = parts
+        self._within: dict[str, _Container] = {}
+
+    def part(self, token: str) -> bytes | None:
+        """Return the text of a member or an element, None if there is none."""
+        if isinstance(self._parts, dict):
+            return self._parts.get(token)
+        index, parts = index_of(token), self._parts or ()
+        return parts[index] if index is not None and index < len(parts) else None
+
+    def within(self, token: str) -> "_Container":
+        """Return what a member or an element is, taken apart once."""
+        if token not in self._within:
+            self._within[token] = _Container(_parts_of(self.part(token) or b""))
+        return self._within[token]
+
+
+def _parts_of(value: bytes) -> Members | list[bytes] | None:
+    if value.startswith(b"{"):
+        return members_of(value)
+    return elements_of(value) if value.startswith(b"[") else None
+
+
+class Line:
+    """A line with an object, of which each container is taken apart once, if it is needed."""
+
+    def __init__(self, text: bytes) -> None:
+        """Take the object apart. Raises ValueError if it is none, or not JSON."""
+        self.members = members_of(text)
+        self._object = _Container(self.members)
+
+    def value_at(self, tokens: tuple[str, ...]) -> bytes | None:
+        """Return the text of a value, None if it is missing or null."""
+        container = self._object
+        for token in tokens[:-1]:
+            container = container.within(token)
+        value = container.part(tokens[-1])
+        return None if value == b"null" else value
+
+
 def members_of(text: bytes) -> Members:
     """Return the members of an object. Raises ValueError if it is none, or not JSON."""
     try:
@@ -37,22 +82,6 @@ def elements_of(text: bytes) -> list[bytes]:
         return [bytes(value) for value in _decode_array(text)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _scan_array(text.decode())
-
-
-def value_at(members: Members, tokens: tuple[str, ...]) -> bytes | None:
-    """Return the text of a value, None if it is missing or null."""
-    value = members.get(tokens[0])
-    for token in tokens[1:]:
-        if value is None:
-            return None
-        if value[:1] == b"{":
-            value = members_of(value).get(token)
-        elif value[:1] == b"[":
-            index, elements = index_of(token), elements_of(value)
-            value = elements[index] if index is not None and index < len(elements) else None
-        else:
-            return None
-    return None if value == b"null" else value
 
 
 def string_of(text: bytes) -> str:
