@@ -25,6 +25,8 @@ FROM exports AS e
 LEFT JOIN runs AS r ON r.tenant_id = e.tenant_id AND r.id = e.run_id
 WHERE e.finished_at IS NULL AND e.stage = 'script'
   AND (r.id IS NULL OR r.finished_at IS NOT NULL)
+-- Those that cannot go on do not keep their places.
+ORDER BY random()
 LIMIT $1
 """
 

@@ -22,12 +22,14 @@ from app.exports.first_tasks import first_tasks
 from app.exports.model import CreateExport, ExportErrorKind, ExportStage, ExportStatus
 from app.exports.plan.model import OnBadRow
 from app.exports.script_store import (
+    DueExport,
     ScriptedExport,
     begin_reading,
     lock_scripted,
     select_due,
     select_outputs,
 )
+from app.outages import DatabaseUnavailable
 from app.resources import Resources
 from app.runs import submissions as runs
 from app.runs.model import CreateRun, RunOutput, RunStatus
@@ -112,17 +114,29 @@ async def run_scripts(resources: Resources) -> None:
 
 
 async def go_on(resources: Resources) -> None:
-    """Export what runs have published, and fail the exports of other runs that have ended."""
+    """Export what runs have published, and fail the exports of other runs that have ended.
+
+    One whose step fails is logged, and tried again with the next ones.
+    """
     async with resources.pool.acquire() as conn:
         due = await select_due(conn)
     for each in due:
-        ended = None
-        async with resources.pool.acquire() as conn, conn.transaction():
-            export = await lock_scripted(conn, each.tenant_id, each.export_id)
-            if export is not None:
-                ended = await _go_on(conn, export)
-        if ended is not None:
-            await ending.after_commit(resources, ended)
+        try:
+            await _go_on_with(resources, each)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("export.step_failed", id=str(each.export_id))
+
+
+async def _go_on_with(resources: Resources, due: DueExport) -> None:
+    ended = None
+    async with resources.pool.acquire() as conn, conn.transaction():
+        export = await lock_scripted(conn, due.tenant_id, due.export_id)
+        if export is not None:
+            ended = await _go_on(conn, export)
+    if ended is not None:
+        await ending.after_commit(resources, ended)
 
 
 async def _go_on(conn: Connection, export: ScriptedExport) -> ending.Ended | None:

@@ -1,12 +1,17 @@
 """A script takes the records of an export through a run first, whose output is exported."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from app.auth.model import Scope
+from app.db import Connection, Pool
+from app.exports import scripted
+from app.exports.script_store import ScriptedExport, lock_scripted
 from app.exports.task_inputs import WholeInput
+from app.settings import Settings
 from tests.exports.exported_datasets import LINE, create, put_dataset, task_inputs
+from tests.exports.running_exports import open_exports
 from tests.support.requests_with_bodies import FOLD
 from tests.support.system import System, until
 from tests.support.system_with_keys import SystemWithKeys
@@ -108,3 +113,25 @@ def test_a_script_also_takes_the_scope_of_datasets(keyed: SystemWithKeys) -> Non
     refused = keyed.post("/exports", own, json={"dataset": "nowhere", "script": "nowhere"})
 
     assert refused.status_code == 403
+
+
+async def test_an_export_that_cannot_go_on_stops_no_other(
+    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_exports(pool, settings) as exports:
+        stuck, other = [await exports.create() for _ in range(2)]
+        await pool.execute("UPDATE exports SET stage = 'script', run_id = gen_random_uuid()")
+
+        async def lock_or_fail(
+            conn: Connection, tenant: UUID, export: UUID
+        ) -> ScriptedExport | None:
+            if export == stuck:
+                raise ValueError("its run cannot be read")
+            return await lock_scripted(conn, tenant, export)
+
+        monkeypatch.setattr(scripted, "lock_scripted", lock_or_fail)
+        # In any order.
+        for _ in range(4):
+            await scripted.go_on(exports.resources)
+        assert (await exports.row(other))["status"] == "failed"
+        assert (await exports.row(stuck))["status"] == "queued"
