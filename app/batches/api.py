@@ -5,9 +5,8 @@ from uuid import UUID
 from litestar import Response, Router, post
 from litestar.response import Stream
 from litestar.types import ASGIApp
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from app.auth.authenticator import Authenticator
 from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
@@ -21,7 +20,6 @@ from app.executions.events_reference import EventsQuery
 from app.executions.labels import labels_in_query
 from app.executions.model import Submission
 from app.executions.queue_limit import QueueLimit
-from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import needs, takes_token
 from app.http.bodies import (
     AnyRequest,
@@ -38,6 +36,12 @@ from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.idempotency.model import Repeated
 from app.limits import LimitChoice
 from app.pagination import Page
+from app.progress.responses import (
+    respond_with_events,
+    respond_with_events_token,
+    respond_with_resource,
+)
+from app.progress.waiters import WaiterRegistry
 from app.quotas.in_flight import InFlightLimiter
 from app.resources import Resources
 from app.scripts.params import read_params
@@ -124,10 +128,8 @@ async def show_batch(
     many seconds.
     """
     choices = read_query(request, reference.WaitQuery)
-    wait = None if isinstance(choices.wait, UnsetType) else choices.wait
-    return await responses.respond_with_batch(
-        request, resources, waiters, tenant, parse_batch_id(batch), wait=wait
-    )
+    progress = responses.progress_of(resources, tenant, parse_batch_id(batch))
+    return await respond_with_resource(request, waiters, tenant, progress, wait=choices.wait)
 
 
 @get(
@@ -189,9 +191,8 @@ async def show_batch_events(
     `EventSource` cannot send a key: pass a `token` in the address instead.
     """
     read_query(request, EventsQuery)
-    return await responses.respond_with_events(
-        request, resources, waiters, tenant, parse_batch_id(batch)
-    )
+    progress = responses.progress_of(resources, tenant, parse_batch_id(batch))
+    return await respond_with_events(request, waiters, tenant, progress, responses.EVENTS)
 
 
 @post(
@@ -210,9 +211,7 @@ async def create_batch_events_token(
     """
     batch_id = parse_batch_id(batch)
     await service.show(resources, caller.tenant, batch_id)
-    authenticator: Authenticator = request.app.state.authenticator
-    token = await authenticator.create_events_token(caller.key_id, batch_id)
-    return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
+    return await respond_with_events_token(request, caller, batch_id)
 
 
 def _framer(request: AnyRequest) -> Framer:

@@ -26,12 +26,12 @@ from app.executions.reference import (
     WAIT_REFUSALS,
     RawSubmissionQuery,
 )
-from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.openapi import JsonSchema, ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.http.undeclared import not_evaluated
 from app.limits import Priority
 from app.pagination import Page, PageQuery
+from app.progress.waiters import MAX_WAIT_SECONDS
 
 NDJSON: Final = "application/x-ndjson"
 EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))

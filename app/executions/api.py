@@ -7,7 +7,6 @@ from litestar import Response, Router, post
 from litestar.types import ASGIApp
 from msgspec import UNSET, UnsetType
 
-from app.auth.authenticator import Authenticator
 from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
@@ -24,10 +23,8 @@ from app.executions.responses import (
     accept_and_respond,
     respond_with_events,
     respond_with_execution,
-    seconds_to_wait,
 )
 from app.executions.submissions import accept_received, receive
-from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import caller_of, needs, takes_token
 from app.http.bodies import (
     AnyRequest,
@@ -47,6 +44,8 @@ from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.limits import MAX_ENVELOPE_BYTES, LimitChoice
 from app.pagination import Page
 from app.payloads.reader import single_chunk
+from app.progress.responses import respond_with_events_token, seconds_to_wait
+from app.progress.waiters import WaiterRegistry
 from app.resources import Resources
 from app.scripts.params import read_params
 from app.scripts.refs import parse_ref
@@ -232,9 +231,7 @@ async def create_events_token(
     """
     execution_id = parse_execution_id(execution)
     await service.show(resources, caller.tenant, execution_id, with_result=False)
-    authenticator: Authenticator = request.app.state.authenticator
-    token = await authenticator.create_events_token(caller.key_id, execution_id)
-    return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
+    return await respond_with_events_token(request, caller, execution_id)
 
 
 # Litestar resolves injected parameters in a task group of their own, which costs as much as the

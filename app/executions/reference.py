@@ -11,14 +11,11 @@ from app.executions.model import LABEL_NAME, Execution, Queued, ReplayRequest, S
 from app.executions.problems import (
     AlreadyFinished,
     ExecutionNotFound,
-    NoRoomToWait,
     NotFinished,
     PartOfRun,
     PayloadGone,
     QueueFull,
-    TooManyWaiting,
 )
-from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.openapi import (
     ANY_JSON,
     ResponseSpec,
@@ -41,6 +38,8 @@ from app.limits import (
 )
 from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull, DatabaseUnavailable
 from app.pagination import Page, PageQuery
+from app.progress.problems import NoRoomToWait, TooManyWaiting
+from app.progress.waiters import MAX_WAIT_SECONDS
 from app.quotas.errors import QuotaExceeded
 from app.scripts.problems import ScriptArchived, ScriptNotFound, VersionNotFound, no_process
 from app.workers.model import NoWorkerLargeEnough

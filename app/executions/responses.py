@@ -15,11 +15,6 @@ from app.auth.model import Scope
 from app.executions import service
 from app.executions.model import Execution, Queued, Status
 from app.executions.waiting.states import await_final, event_id, follow
-from app.executions.waiting.waiters import (
-    MAX_WAIT_SECONDS,
-    Waiter,
-    WaiterRegistry,
-)
 from app.http.authorization import caller_of, is_still_authorized
 from app.http.bodies import AnyRequest
 from app.http.idempotency import replayed
@@ -34,16 +29,13 @@ from app.http.sse import (
     on_leave,
 )
 from app.idempotency.model import Repeated
+from app.progress.responses import RETRY_AFTER
+from app.progress.waiters import (
+    MAX_WAIT_SECONDS,
+    Waiter,
+    WaiterRegistry,
+)
 from app.resources import Resources
-
-
-def seconds_to_wait(request: AnyRequest, caller: Caller) -> int | None:
-    """Read for how long a submission prefers to wait; None without a preference.
-
-    A key that may not read executions cannot wait for a result: its preference is ignored.
-    """
-    seconds = preferred_wait(request, max_seconds=MAX_WAIT_SECONDS)
-    return seconds if seconds == 0 or Scope.READ in caller.scopes else None
 
 
 async def accept_and_respond(
@@ -153,7 +145,7 @@ async def respond_with_execution(
         execution = await _read_or_await_final(
             request, waiter, read, seconds=wait or preferred or 0
         )
-    headers = {} if execution.status.final else service.RETRY_AFTER
+    headers = {} if execution.status.final else RETRY_AFTER
     applied = _applied(preferred if waiter.registered or preferred == 0 else None)
     return Response(execution, headers={**headers, **applied})
 
@@ -224,7 +216,7 @@ def _accepted(
     return Response(
         Queued(id=execution_id, status=status, url=url),
         status_code=202,
-        headers={"Location": url, **service.RETRY_AFTER, **headers},
+        headers={"Location": url, **RETRY_AFTER, **headers},
     )
 
 

@@ -26,9 +26,6 @@ from app.resources import Resources
 from app.scripts import service as scripts
 from app.scripts.refs import parse_ref
 
-# How long a client should wait before it asks again, in seconds.
-RETRY_AFTER = {"Retry-After": "1"}
-
 
 async def show(
     resources: Resources, tenant: UUID, execution_id: UUID, *, with_result: bool = True

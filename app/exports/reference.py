@@ -20,7 +20,6 @@ from app.executions.reference import (
     NO_VERSION,
     WAIT_REFUSALS,
 )
-from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.exports.model import (
     BadRowError,
     BadRowInfo,
@@ -50,6 +49,7 @@ from app.http.ranges import DESCRIBED
 from app.http.undeclared import not_evaluated
 from app.outages import DatabaseFull
 from app.pagination import Page, PageQuery
+from app.progress.waiters import MAX_WAIT_SECONDS
 from app.quotas.errors import QuotaExceeded
 from app.scripts.problems import ScriptArchived
 

@@ -10,12 +10,12 @@ from app.auth.model import Scope
 from app.dead_letters.filters import Pipe
 from app.errors import located
 from app.executions.reference import NO_DATABASE, SUBMISSION_PROBLEMS, WAIT_REFUSALS
-from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.openapi import ResponseSpec, documented, include_schema
 from app.http.openapi_parameters import load_examples
 from app.http.undeclared import not_evaluated
 from app.pagination import Page, PageQuery
 from app.pipes.problems import ScriptForBytes, pipe_not_found
+from app.progress.waiters import MAX_WAIT_SECONDS
 from app.redrives.model import (
     MAX_LETTERS,
     CreateRedrive,

@@ -22,12 +22,12 @@ from app.executions.reference import (
     SUBMISSION_PROBLEMS,
     WAIT_REFUSALS,
 )
-from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.openapi import ANY_JSON, ResponseSpec, documented, include_schema
 from app.http.openapi_parameters import load_examples
 from app.http.ranges import DESCRIBED
 from app.http.undeclared import not_evaluated
 from app.pagination import Page, PageQuery
+from app.progress.waiters import MAX_WAIT_SECONDS
 from app.runs.model import CreateRun, FailedRecord, QueuedRun, Run, RunError, RunStatus
 from app.runs.problems import (
     NoRunResult,

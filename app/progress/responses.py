@@ -1,4 +1,4 @@
-"""Respond about what takes a while: with its end, or with events of its progress.
+"""Respond about what takes a while: with its acceptance, its end, or events of its progress.
 
 For resources whose notices report the end only, such as batches and runs; each follower reads the
 progress itself.
@@ -7,23 +7,21 @@ progress itself.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, suppress
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
 from litestar import Response
 from litestar.types import ASGIApp
+from msgspec import UNSET, UnsetType
 
-from app.executions.service import RETRY_AFTER
-from app.executions.waiting.states import KEEP_ALIVE_SECONDS
-from app.executions.waiting.waiters import (
-    MAX_WAIT_SECONDS,
-    Waiter,
-    WaiterRegistry,
-    WatchedState,
-)
-from app.http.authorization import is_still_authorized
+from app.auth.authenticator import Authenticator
+from app.auth.callers import Caller
+from app.auth.event_tokens import EventsToken
+from app.auth.model import Scope
+from app.http.authorization import caller_of, is_still_authorized
 from app.http.bodies import AnyRequest
+from app.http.idempotency import replayed
 from app.http.methods import is_head
 from app.http.prefer_header import preferred_wait
 from app.http.sse import (
@@ -35,9 +33,28 @@ from app.http.sse import (
     on_leave,
 )
 from app.outages import DatabaseUnavailable
+from app.progress.waiters import (
+    KEEP_ALIVE_SECONDS,
+    MAX_WAIT_SECONDS,
+    Waiter,
+    WaiterRegistry,
+    WatchedState,
+)
+
+
+class Accepted(Protocol):
+    """What is said of a submission that is accepted."""
+
+    @property
+    def url(self) -> str:
+        """The address of the resource."""
+
 
 T = TypeVar("T")
+QueuedT = TypeVar("QueuedT", bound=Accepted)
 
+# How long a client should wait before it asks again, in seconds.
+RETRY_AFTER: Final = {"Retry-After": "1"}
 # Each follower reads the progress at this interval at least: one row.
 _PROGRESS_SECONDS: Final = 1.0
 
@@ -78,13 +95,74 @@ class Events(Generic[T]):
         self.told = told
 
 
+def seconds_to_wait(request: AnyRequest, caller: Caller) -> int | None:
+    """Read for how long a submission prefers to wait; None without a preference.
+
+    A key that may not read cannot wait for a result: its preference is ignored.
+    """
+    seconds = preferred_wait(request, max_seconds=MAX_WAIT_SECONDS)
+    return seconds if seconds == 0 or Scope.READ in caller.scopes else None
+
+
+def respond_with_acceptance(accepted: T, *, url: str, is_replay: bool = False) -> Response[T]:
+    """Respond at once with what is accepted, or was by an earlier request with the same key."""
+    headers = {"Location": url, **RETRY_AFTER, **replayed(is_replay=is_replay)}
+    return Response(accepted, status_code=202, headers=headers)
+
+
+async def respond_to_submission(
+    request: AnyRequest,
+    waiters: WaiterRegistry,
+    progress: Progress[T],
+    queued: QueuedT,
+    *,
+    queued_as: Callable[[T], QueuedT],
+    is_replay: bool = False,
+) -> Response[QueuedT | T]:
+    """Respond with what is accepted, or was by an earlier request with the same key.
+
+    The response is a 200 with a resource that ends while the client prefers to wait, else a 202;
+    `queued_as` describes one that has not ended by then.
+    """
+    caller = caller_of(request)
+    seconds = seconds_to_wait(request, caller)
+    headers = {"Location": queued.url, **replayed(is_replay=is_replay)}
+    with waiters.waiter(caller.tenant, final_only=True) as waiter:
+        if seconds:
+            waiter.register_if_possible(progress.id)
+        if waiter.registered or seconds == 0:
+            headers["Preference-Applied"] = f"wait={seconds}"
+        if waiter.registered:
+            found = await progress.read()
+            if not progress.is_final(found):
+                found = await _await_end(request, waiter, progress, seconds=seconds or 0)
+            if progress.is_final(found):
+                return Response(found, status_code=200, headers=headers)
+            queued = queued_as(found)
+    return Response(queued, status_code=202, headers={**headers, **RETRY_AFTER})
+
+
+async def respond_to_repetition(
+    request: AnyRequest,
+    waiters: WaiterRegistry,
+    progress: Progress[T],
+    *,
+    queued_as: Callable[[T], QueuedT],
+) -> Response[QueuedT | T]:
+    """Respond as to the earlier request with the same key. Raises what `read` raises."""
+    queued = queued_as(await progress.read())
+    return await respond_to_submission(
+        request, waiters, progress, queued, queued_as=queued_as, is_replay=True
+    )
+
+
 async def respond_with_resource(
     request: AnyRequest,
     waiters: WaiterRegistry,
     tenant: UUID,
     progress: Progress[T],
     *,
-    wait: float | None,
+    wait: float | UnsetType,
 ) -> Response[T]:
     """Respond with a resource, after waiting for its end where the client wants that.
 
@@ -93,8 +171,8 @@ async def respond_with_resource(
     """
     if is_head(request):
         wait = 0
-    wait = None if wait is None else min(wait, MAX_WAIT_SECONDS)
-    preferred = preferred_wait(request, max_seconds=MAX_WAIT_SECONDS) if wait is None else None
+    wait = UNSET if wait is UNSET else min(wait, MAX_WAIT_SECONDS)
+    preferred = preferred_wait(request, max_seconds=MAX_WAIT_SECONDS) if wait is UNSET else None
     with waiters.waiter(tenant, final_only=True) as waiter:
         if wait:
             waiter.register(progress.id)
@@ -102,28 +180,11 @@ async def respond_with_resource(
             waiter.register_if_possible(progress.id)
         found = await progress.read()
         if waiter.registered and not progress.is_final(found):
-            found = await await_end(request, waiter, progress, seconds=wait or preferred or 0)
+            found = await _await_end(request, waiter, progress, seconds=wait or preferred or 0)
     headers = {} if progress.is_final(found) else RETRY_AFTER
     if preferred is not None and (waiter.registered or preferred == 0):
         headers = {**headers, "Preference-Applied": f"wait={preferred}"}
     return Response(found, headers=headers)
-
-
-async def await_end(
-    request: AnyRequest, waiter: Waiter, progress: Progress[T], *, seconds: float
-) -> T:
-    """Wait up to `seconds` for the end, and return the resource as it is by then.
-
-    While PostgreSQL is away it keeps waiting, and raises only at the end.
-    """
-    deadline = asyncio.get_running_loop().time() + seconds
-    with on_leave(request.receive, waiter.leave):
-        while await waiter.wait(until=deadline) and not waiter.stopped:
-            with suppress(DatabaseUnavailable):
-                found = await progress.read()
-                if progress.is_final(found):
-                    return found
-        return await progress.read()
 
 
 async def respond_with_events(
@@ -153,6 +214,32 @@ async def respond_with_events(
         states = _follow(waiter, found, progress, events, seen=seen)
         encoded = _encoded(request, states, events)
         return EventStream(encoded, leave=waiter.leave, held=stack.pop_all())
+
+
+async def respond_with_events_token(
+    request: AnyRequest, caller: Caller, resource_id: UUID
+) -> Response[EventsToken]:
+    """Respond with a token for the events of a resource, which the caller may read."""
+    authenticator: Authenticator = request.app.state.authenticator
+    token = await authenticator.create_events_token(caller.key_id, resource_id)
+    return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
+
+
+async def _await_end(
+    request: AnyRequest, waiter: Waiter, progress: Progress[T], *, seconds: float
+) -> T:
+    """Wait up to `seconds` for the end, and return the resource as it is by then.
+
+    While PostgreSQL is away it keeps waiting, and raises only at the end.
+    """
+    deadline = asyncio.get_running_loop().time() + seconds
+    with on_leave(request.receive, waiter.leave):
+        while await waiter.wait(until=deadline) and not waiter.stopped:
+            with suppress(DatabaseUnavailable):
+                found = await progress.read()
+                if progress.is_final(found):
+                    return found
+        return await progress.read()
 
 
 async def _follow(
