@@ -16,7 +16,6 @@ from app.batches.model import DEFAULT_PRIORITY, Batch, QueuedBatch
 from app.batches.refs import parse_batch_id
 from app.batches.results import write_results
 from app.executions.callback_urls import callback_url_in_query
-from app.executions.events_reference import EventsQuery
 from app.executions.labels import labels_in_query
 from app.executions.model import Submission
 from app.executions.queue_limit import QueueLimit
@@ -36,6 +35,7 @@ from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.idempotency.model import Repeated
 from app.limits import LimitChoice
 from app.pagination import Page
+from app.progress.reference import EventsQuery
 from app.progress.responses import (
     respond_with_events,
     respond_with_events_token,

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
-from app.executions import events_reference, reference, service
+from app.executions import reference, service
 from app.executions.callback_urls import callback_url_in_json, callback_url_in_query
 from app.executions.envelope import Envelope
 from app.executions.labels import labels_in_json, labels_in_query
@@ -44,6 +44,7 @@ from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.limits import MAX_ENVELOPE_BYTES, LimitChoice
 from app.pagination import Page
 from app.payloads.reader import single_chunk
+from app.progress.reference import EventsQuery
 from app.progress.responses import respond_with_events_token, seconds_to_wait
 from app.progress.waiters import WaiterRegistry
 from app.resources import Resources
@@ -192,7 +193,7 @@ async def cancel_execution(execution: str, resources: Resources, caller: Caller)
 @get(
     "/executions/{execution:str}/events",
     media_type=EVENT_STREAM,
-    operation_class=events_reference.SHOW_EVENTS,
+    operation_class=reference.SHOW_EVENTS,
     **takes_token(needs(Scope.READ)),
 )
 async def show_events(
@@ -207,7 +208,7 @@ async def show_events(
     response is 204, which tells a browser to stop. `EventSource` cannot send a key: pass a `token`
     in the address instead.
     """
-    read_query(request, events_reference.EventsQuery)
+    read_query(request, EventsQuery)
     return await respond_with_events(
         request, resources, waiters, tenant, parse_execution_id(execution)
     )
@@ -216,7 +217,7 @@ async def show_events(
 @post(
     "/executions/{execution:str}/events-token",
     status_code=201,
-    operation_class=events_reference.CREATE_EVENTS_TOKEN,
+    operation_class=reference.CREATE_EVENTS_TOKEN,
     **needs(Scope.READ),
 )
 async def create_events_token(

@@ -9,7 +9,6 @@ from litestar.types import ASGIApp
 from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
-from app.executions.events_reference import EventsQuery
 from app.executions.labels import labels_in_query
 from app.exports import bad_rows, reference, responses, service, submissions
 from app.exports.model import (
@@ -32,6 +31,7 @@ from app.idempotency.model import Repeated
 from app.limits import MAX_EXPORT_BODY_BYTES
 from app.pagination import Page, PageQuery
 from app.payloads.responses import respond_with_payload
+from app.progress.reference import EventsQuery
 from app.progress.responses import (
     respond_to_repetition,
     respond_to_submission,

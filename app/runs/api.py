@@ -10,7 +10,6 @@ from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
 from app.datasets.catalog import Catalogs
-from app.executions.events_reference import EventsQuery
 from app.executions.labels import labels_in_query
 from app.executions.queue_limit import QueueLimit
 from app.http.authorization import needs, takes_token
@@ -22,6 +21,7 @@ from app.idempotency.model import Repeated
 from app.limits import MAX_RUN_BODY_BYTES
 from app.pagination import Page
 from app.payloads.responses import respond_with_payload
+from app.progress.reference import EventsQuery
 from app.progress.responses import (
     respond_to_repetition,
     respond_to_submission,
