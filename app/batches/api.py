@@ -15,9 +15,7 @@ from app.batches.framing import ArrayFramer, Framer, LineFramer
 from app.batches.model import DEFAULT_PRIORITY, Batch, QueuedBatch
 from app.batches.refs import parse_batch_id
 from app.batches.results import write_results
-from app.executions.callback_urls import callback_url_in_query
-from app.executions.labels import labels_in_query
-from app.executions.model import Submission
+from app.executions.query_options import submission_in_query
 from app.executions.queue_limit import QueueLimit
 from app.http.authorization import needs, takes_token
 from app.http.bodies import (
@@ -33,7 +31,6 @@ from app.http.idempotency import idempotency_key_of
 from app.http.methods import get, is_head
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.idempotency.model import Repeated
-from app.limits import LimitChoice
 from app.pagination import Page
 from app.progress.reference import EventsQuery
 from app.progress.responses import (
@@ -44,7 +41,6 @@ from app.progress.responses import (
 from app.progress.waiters import WaiterRegistry
 from app.quotas.in_flight import InFlightLimiter
 from app.resources import Resources
-from app.scripts.params import read_params
 from app.scripts.refs import parse_ref
 
 
@@ -71,17 +67,7 @@ async def submit_batch(
     framer, key = _framer(request), idempotency_key_of(request)
     queue_limit: QueueLimit = request.app.state.queue_limit
     await queue_limit.require_room_or_known(resources.pool, caller.tenant, key)
-    limits = {name: getattr(choices, name) for name in LimitChoice.__struct_fields__}
-    submission = Submission(
-        limits=LimitChoice(**{name: each or None for name, each in limits.items()}),
-        seed=None if choices.seed is UNSET else choices.seed,
-        labels=labels_in_query(choices.label or []),
-        priority=DEFAULT_PRIORITY if choices.priority is UNSET else choices.priority,
-        params=read_params(choices.params),
-        callback_url=callback_url_in_query(
-            resources.settings, None if choices.callback_url is UNSET else choices.callback_url
-        ),
-    )
+    submission = submission_in_query(resources.settings, choices, priority=DEFAULT_PRIORITY)
     data = stream_body(request, max_bytes=resources.settings.max_batch_bytes, compressed=True)
     uploads: InFlightLimiter = request.app.state.uploads
     uploads.begin(caller.tenant)

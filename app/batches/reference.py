@@ -16,10 +16,10 @@ from app.batches.problems import (
 )
 from app.errors import invalid_parameter
 from app.executions.model import Status
+from app.executions.query_options import RawSubmissionQuery
 from app.executions.reference import (
     PARAMETERS as EXECUTION_PARAMETERS,
     SUBMISSION_PROBLEMS,
-    RawSubmissionQuery,
 )
 from app.http.openapi import JsonSchema, ResponseSpec, documented
 from app.http.openapi_parameters import load_examples

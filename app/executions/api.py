@@ -5,17 +5,18 @@ from uuid import UUID
 
 from litestar import Response, Router, post
 from litestar.types import ASGIApp
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
 from app.executions import reference, service
-from app.executions.callback_urls import callback_url_in_json, callback_url_in_query
+from app.executions.callback_urls import callback_url_in_json
 from app.executions.envelope import Envelope
 from app.executions.labels import labels_in_json, labels_in_query
 from app.executions.model import JSON_TYPE, Execution, ExecutionFilter, Queued, Submission
 from app.executions.payload_api import erase_data, show_input, show_logs, show_result
+from app.executions.query_options import RawSubmissionQuery, submission_in_query
 from app.executions.queue_limit import QueueLimit
 from app.executions.refs import parse_execution_id, parse_group
 from app.executions.replay_api import routes as replay_routes
@@ -41,7 +42,7 @@ from app.http.bodies import (
 from app.http.idempotency import idempotency_key_of
 from app.http.methods import get
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
-from app.limits import MAX_ENVELOPE_BYTES, LimitChoice
+from app.limits import MAX_ENVELOPE_BYTES
 from app.pagination import Page
 from app.payloads.reader import single_chunk
 from app.progress.reference import EventsQuery
@@ -109,7 +110,7 @@ async def submit_raw(script: str, request: AnyRequest) -> Response[Queued | Exec
     seconds, key = seconds_to_wait(request, caller), idempotency_key_of(request)
     queue_limit = _queue_limit_of(request)
     await queue_limit.require_room_or_known(resources.pool, caller.tenant, key)
-    ref, submission = parse_ref(script), _submission_in_query(request, resources.settings)
+    ref, submission = parse_ref(script), _submission_of(request, resources.settings)
     data = stream_body(request, max_bytes=resources.settings.max_input_bytes, compressed=True)
     receiving = receive(
         resources,
@@ -275,19 +276,13 @@ def _submission_in_envelope(envelope: Envelope, settings: Settings) -> Submissio
     )
 
 
-def _submission_in_query(request: AnyRequest, settings: Settings) -> Submission:
-    choices = read_query(request, reference.RawSubmissionQuery, many=("label",))
-    limits = {name: getattr(choices, name) for name in LimitChoice.__struct_fields__}
+def _submission_of(request: AnyRequest, settings: Settings) -> Submission:
+    choices = read_query(request, RawSubmissionQuery, many=("label",))
     media_type = whole_media_type_of(request)
-    return Submission(
-        limits=LimitChoice(**{name: each or None for name, each in limits.items()}),
-        seed=None if choices.seed is UNSET else choices.seed,
-        labels=labels_in_query(choices.label or []),
-        priority=choices.priority or 0,
-        params=read_params(choices.params),
-        callback_url=callback_url_in_query(
-            settings, None if choices.callback_url is UNSET else choices.callback_url
-        ),
+    return submission_in_query(
+        settings,
+        choices,
+        priority=0,
         media_type=None if media_type.lower() == JSON_TYPE else media_type,
     )
 

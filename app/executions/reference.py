@@ -5,9 +5,8 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.executions.callback_urls import CallbackUrl
 from app.executions.envelope import Envelope
-from app.executions.model import LABEL_NAME, Execution, Queued, ReplayRequest, Status
+from app.executions.model import Execution, Queued, ReplayRequest, Status
 from app.executions.problems import (
     AlreadyFinished,
     ExecutionNotFound,
@@ -16,6 +15,7 @@ from app.executions.problems import (
     PayloadGone,
     QueueFull,
 )
+from app.executions.query_options import RawSubmissionQuery
 from app.http.openapi import (
     ANY_JSON,
     ResponseSpec,
@@ -25,16 +25,6 @@ from app.http.openapi_parameters import (
     load_examples,
 )
 from app.http.quota_problems import quota_problem
-from app.limits import (
-    MAX_LABEL_VALUE_CHARACTERS,
-    MAX_LABELS,
-    CpuMs,
-    MemoryBytes,
-    OutputBytes,
-    Priority,
-    Seed,
-    WallMs,
-)
 from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull
 from app.pagination import Page, PageQuery
 from app.progress.filters import AcceptedBefore, AcceptedFrom, LabelTexts
@@ -60,7 +50,6 @@ PARAMETERS: Final = {
     "`cards`, `cards@3`, `cards@prod`, `cards@latest`",
     "execution": "id of the execution",
 }
-_LABEL: Final = rf"^{LABEL_NAME}:[^\x00]{{0,{MAX_LABEL_VALUE_CHARACTERS}}}$(?!\n)"
 
 NO_BLOBS: Final = BlobsUnavailable()
 NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
@@ -89,51 +78,6 @@ SUBMISSION_PROBLEMS: Final = (
     NO_BLOBS,
     BlobsFull(),
 )
-
-
-class RawSubmissionQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Query parameters of a submission whose body is the data itself."""
-
-    wall_ms: Annotated[WallMs, Meta(description="time limit, in ms")] | UnsetType = UNSET
-    max_cpu_ms: Annotated[CpuMs, Meta(description="CPU time limit, in ms")] | UnsetType = UNSET
-    memory_bytes: Annotated[MemoryBytes, Meta(description="memory limit")] | UnsetType = UNSET
-    max_output_bytes: Annotated[OutputBytes, Meta(description="output limit")] | UnsetType = UNSET
-    seed: Annotated[Seed, Meta(description="seed of `Math.random`")] | UnsetType = UNSET
-    priority: (
-        Annotated[
-            Priority,
-            Meta(description="higher ones run first among the tenant's own; 0 by default"),
-        ]
-        | UnsetType
-    ) = UNSET
-    params: (
-        Annotated[
-            str,
-            Meta(
-                description="JSON text for the second argument of `process`; use the envelope if "
-                "it is too long for a URL",
-                extra_json_schema={"contentMediaType": "application/json"},
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
-    label: (
-        Annotated[
-            list[Annotated[str, Meta(pattern=_LABEL)]],
-            Meta(
-                description="`name:value`, to find the execution by; repeat it for more",
-                max_length=MAX_LABELS,
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
-    callback_url: (
-        Annotated[
-            CallbackUrl,
-            Meta(description="`https://` URL that receives a signed request at the end"),
-        ]
-        | UnsetType
-    ) = UNSET
 
 
 class ExecutionListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):

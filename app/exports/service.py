@@ -147,10 +147,7 @@ async def list_files(
         files = await file_store.select_file_page(
             conn, tenant, export_id, after=after, limit=limit + 1
         )
-    next_cursor = None
-    if len(files) > limit:
-        next_cursor = paginator.cursor(files[limit - 1].path.encode())
-    return Page(items=files[:limit], next_cursor=next_cursor)
+    return paginator.page_by_name(files, [each.path for each in files], limit=limit)
 
 
 async def find_file(
