@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final, cast
+from typing import Any, cast
 from uuid import UUID
 
 import structlog
@@ -99,15 +99,6 @@ from app.workers.api import router as health
 
 log = structlog.get_logger(__name__)
 
-# Of all that requests can wait for.
-_SELECT_STATES: Final = (
-    select_execution_states,
-    select_batch_states,
-    select_comparison_states,
-    select_run_states,
-    select_redrive_states,
-    select_export_states,
-)
 # How often the event loop reports to the watchdog.
 _BEAT_SECONDS = 0.25
 
@@ -127,12 +118,7 @@ def create_app(settings: Settings) -> Litestar:
             open_rate_limiter(
                 resources.pool, default_limit=settings.default_max_requests_per_second or None
             ) as rate_limiter,
-            open_waiter_registry(
-                settings,
-                resources.notifier,
-                decode_outcome=decode_outcome,
-                select_states=_SELECT_STATES,
-            ) as waiters,
+            open_waiter_registry(settings, resources.notifier, decode_outcome) as waiters,
             open_deliverer(resources.pool, settings),
             open_listener(
                 settings.metrics_listen,
@@ -153,6 +139,12 @@ def create_app(settings: Settings) -> Litestar:
                 resources.pool,
                 ObjectCache(resources.blobs, max_bytes=settings.records_cache_bytes),
             )
+            waiters.watch(select_execution_states)
+            waiters.watch(select_batch_states)
+            waiters.watch(select_comparison_states)
+            waiters.watch(select_run_states)
+            waiters.watch(select_redrive_states)
+            waiters.watch(select_export_states)
             app.state.queue_limit = QueueLimit(limit=settings.max_queued)
             app.state.uploads = InFlightLimiter(max_per_tenant=MAX_UPLOADS_OF_TENANT)
             app.state.part_turns = TenantTurns(max_per_tenant=MAX_PARTS_AT_ONCE)

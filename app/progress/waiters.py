@@ -204,21 +204,12 @@ def _deliver(outcome: Outcome | None, waiters: Iterable[Waiter]) -> None:
 
 @asynccontextmanager
 async def open_waiter_registry(
-    settings: Settings,
-    notifier: Notifier,
-    *,
-    decode_outcome: DecodeOutcome,
-    select_states: Iterable[SelectStates],
+    settings: Settings, notifier: Notifier, decode_outcome: DecodeOutcome
 ) -> AsyncIterator[WaiterRegistry]:
-    """Open a registry that receives notices for the length of the block.
-
-    `select_states` has a reader for each kind of resource.
-    """
+    """Open a registry that receives notices for the length of the block."""
     registry = WaiterRegistry(
         decode_outcome, limit=settings.max_waiting, tenant_limit=settings.max_waiting_of_tenant
     )
-    for each in select_states:
-        registry.watch(each)
     try:
         with subscribe(notifier, on_notice=registry.on_notice, resync=registry.catch_up):
             yield registry

@@ -282,12 +282,9 @@ async def _read(queues: Queues, tenant: UUID, execution: UUID) -> Execution:
 async def _waiting(
     queues: Queues, resources: Resources, tenant: UUID
 ) -> AsyncIterator[tuple[UUID, "asyncio.Task[Execution]"]]:
-    async with open_waiter_registry(
-        resources.settings,
-        resources.notifier,
-        decode_outcome=decode_outcome,
-        select_states=[store.select_states],
-    ) as registry:
+    opened = open_waiter_registry(resources.settings, resources.notifier, decode_outcome)
+    async with opened as registry:
+        registry.watch(store.select_states)
         with registry.waiter(tenant, final_only=True) as waiter:
             [execution] = await queues.accept(tenant)
             waiter.register(execution)
