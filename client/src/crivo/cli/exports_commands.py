@@ -12,7 +12,7 @@ from crivo.cli.export_choices import choices_of
 from crivo.cli.export_errors import naming_options
 from crivo.cli.export_target import require_directory, require_not_newer
 from crivo.cli.export_view import download_files, print_export, wait_for_export
-from crivo.cli.output import write_json, write_line
+from crivo.cli.output import page_size, write_json, write_line
 from crivo.export_models import Export
 from crivo.options import ExportFilter
 
@@ -42,18 +42,18 @@ def list_exports(
         How many; 0 means all.
     """
     service = service or Service()
-    filters: ExportFilter = {}
-    if dataset is not None:
-        filters["dataset"] = dataset
-    if status is not None:
-        filters["status"] = status
-    if label:
-        filters["labels"] = labels_argument(label)
+    filters: ExportFilter = {
+        "dataset": dataset,
+        "status": status,
+        "labels": labels_argument(label),
+    }
     with service.client() as client:
-        found = client.exports.list(page_size=min(limit or 200, 200), **filters)
-        service.output.rows(
+        found = client.exports.list(page_size=page_size(limit), **filters)
+        service.output.items(
             ("id", "input", "status", "created", "rows in", "duplicates", "rows out", "files"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            found,
+            _cells,
+            limit=limit,
         )
 
 
@@ -88,13 +88,12 @@ def files(export: str, /, *, limit: NonNegativeInt = 0, service: Service | None 
     """
     service = service or Service()
     with service.client() as client:
-        found = client.exports.files(export, page_size=min(limit or 200, 200))
-        service.output.rows(
+        found = client.exports.files(export, page_size=page_size(limit))
+        service.output.items(
             ("path", "rows", "bytes", "sha256"),
-            (
-                (each, (each.path, each.rows, each.bytes, each.sha256))
-                for each in islice(found, limit or None)
-            ),
+            found,
+            lambda each: (each.path, each.rows, each.bytes, each.sha256),
+            limit=limit,
         )
 
 
@@ -146,7 +145,7 @@ def errors(export: str, /, *, limit: NonNegativeInt = 0, service: Service | None
     """
     service = service or Service()
     with service.client() as client:
-        found = client.exports.errors(export, excerpt=True, page_size=min(limit or 200, 200))
+        found = client.exports.errors(export, excerpt=True, page_size=page_size(limit))
         service.output.rows(
             ("path", "line", "pointer", "kind", "error", "excerpt"),
             (
