@@ -2,12 +2,12 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App
 from cyclopts.types import NonNegativeInt
 
-from crivo.cli.arguments import Service, labels_argument
+from crivo.cli.arguments import Limit, Service, Timeout, WithLabels, WithStatus, labels_argument
 from crivo.cli.export_choices import choices_of
 from crivo.cli.export_errors import naming_options
 from crivo.cli.export_target import require_directory, require_not_newer
@@ -23,9 +23,9 @@ exports = App(name="exports", help="List, show, download and cancel exports.", s
 def list_exports(
     *,
     dataset: str | None = None,
-    status: str | None = None,
-    label: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
-    limit: NonNegativeInt = 20,
+    status: WithStatus = None,
+    label: WithLabels = (),
+    limit: Limit = 20,
     service: Service | None = None,
 ) -> None:
     """List exports, newest first.
@@ -34,12 +34,6 @@ def list_exports(
     ----------
     dataset
         Only those of a dataset.
-    status
-        Only queued, running, succeeded, failed or cancelled ones.
-    label
-        Only those with NAME:VALUE; repeatable.
-    limit
-        How many; 0 means all.
     """
     service = service or Service()
     filters: ExportFilter = {
@@ -103,7 +97,7 @@ def download(
     /,
     *,
     to: Path,
-    timeout: float | None = None,
+    timeout: Timeout = None,
     force: bool = False,
     service: Service | None = None,
 ) -> None:
@@ -117,8 +111,6 @@ def download(
         The id.
     to
         The directory. What an earlier export put there is replaced.
-    timeout
-        Seconds to wait for the end.
     force
         Also replace an export of a later snapshot.
     """

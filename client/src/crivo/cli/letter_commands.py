@@ -6,9 +6,8 @@ from datetime import datetime
 from typing import Annotated, Final, cast
 
 from cyclopts import App, Group, Parameter
-from cyclopts.types import NonNegativeInt
 
-from crivo.cli.arguments import Service
+from crivo.cli.arguments import Limit, Service
 from crivo.cli.diagnostics import show_error
 from crivo.cli.exit_codes import UsageError
 from crivo.cli.output import page_size, write_bytes
@@ -66,17 +65,11 @@ class LetterFlags:
 @letters.command(name="list")
 def list_letters(
     *,
-    limit: NonNegativeInt = 20,
+    limit: Limit = 20,
     flags: LetterFlags | None = None,
     service: Service | None = None,
 ) -> None:
-    """List dead letters, newest first.
-
-    Parameters
-    ----------
-    limit
-        How many; 0 means all.
-    """
+    """List dead letters, newest first."""
     service = service or Service()
     filters = (flags or LetterFlags()).filters()
     with service.client() as client:

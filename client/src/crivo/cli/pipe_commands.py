@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from cyclopts.types import NonNegativeInt
 from msgspec import DecodeError, json
 
-from crivo.cli.arguments import Service
+from crivo.cli.arguments import Limit, Service
 from crivo.cli.exit_codes import UsageError
 from crivo.cli.output import page_size
 from crivo.pipe_models import Pipe
@@ -19,14 +18,8 @@ pipes = App(
 
 
 @pipes.command(name="list")
-def list_pipes(*, limit: NonNegativeInt = 20, service: Service | None = None) -> None:
-    """List pipes, newest first.
-
-    Parameters
-    ----------
-    limit
-        How many; 0 means all.
-    """
+def list_pipes(*, limit: Limit = 20, service: Service | None = None) -> None:
+    """List pipes, newest first."""
     service = service or Service()
     with service.client() as client:
         found = client.pipes.list(page_size=page_size(limit))

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Annotated, Final, cast
 
 from cyclopts import App, Group, Parameter
-from cyclopts.types import NonNegativeInt, PositiveInt
+from cyclopts.types import PositiveInt
 from msgspec import UNSET, Raw, UnsetType
 
-from crivo.cli.arguments import Service
+from crivo.cli.arguments import Limit, Service
 from crivo.cli.exit_codes import OutcomeDiffers, UsageError
 from crivo.cli.output import clipped, page_size, write_json, write_line
 from crivo.cli.progress import counting, wait_in_steps
@@ -141,7 +141,7 @@ def list_redrives(
     run: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-    limit: NonNegativeInt = 20,
+    limit: Limit = 20,
     service: Service | None = None,
 ) -> None:
     """List re-drives, newest first.
@@ -158,8 +158,6 @@ def list_redrives(
         Only those created since a time such as 2026-01-31T12:00:00Z.
     until
         Only those created before a time.
-    limit
-        How many; 0 means all.
     """
     service = service or Service()
     filters: RedriveListFilter = {
