@@ -5,7 +5,6 @@ from uuid import UUID
 
 from litestar import Response, Router, post
 from litestar.types import ASGIApp
-from msgspec import UnsetType
 
 from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
@@ -165,14 +164,13 @@ async def show_execution(execution: str, request: AnyRequest) -> Response[Execut
     its media type, size and hash.
     """
     choices = read_query(request, reference.ExecutionQuery)
-    wait = None if isinstance(choices.wait, UnsetType) else choices.wait
     return await respond_with_execution(
         request,
         _resources_of(request),
         _waiters_of(request),
         caller_of(request).tenant,
         parse_execution_id(execution),
-        wait=wait,
+        wait=choices.wait,
     )
 
 

@@ -1,1 +1,1 @@
-"""Let requests wait for what takes a while: for its end, or for each change."""
+"""Share what executions, batches, runs and other long work have in common: waits, lists, expiry."""

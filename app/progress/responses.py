@@ -104,6 +104,34 @@ def seconds_to_wait(request: AnyRequest, caller: Caller) -> int | None:
     return seconds if seconds == 0 or Scope.READ in caller.scopes else None
 
 
+def apply_preference(waiter: Waiter, resource_id: UUID, seconds: int | None) -> dict[str, str]:
+    """Register a waiter if a preference for seconds can be met; return the headers that say so."""
+    if seconds:
+        waiter.register_if_possible(resource_id)
+    if seconds is None or (seconds and not waiter.registered):
+        return {}
+    return {"Preference-Applied": f"wait={seconds}"}
+
+
+def register_wait(
+    request: AnyRequest, waiter: Waiter, resource_id: UUID, wait: float | UnsetType
+) -> tuple[float, dict[str, str]]:
+    """Register a waiter if the client wants to wait; return the seconds, and headers about them.
+
+    `wait` is the query parameter; without it, the Prefer header counts. Both are cut to
+    MAX_WAIT_SECONDS, and a HEAD does not wait. With `wait` it raises TooManyWaiting and
+    NoRoomToWait, which a mere preference does not.
+    """
+    if is_head(request):
+        return 0, {}
+    if wait is UNSET:
+        preferred = preferred_wait(request, max_seconds=MAX_WAIT_SECONDS)
+        return preferred or 0, apply_preference(waiter, resource_id, preferred)
+    if wait:
+        waiter.register(resource_id)
+    return min(wait, MAX_WAIT_SECONDS), {}
+
+
 def respond_with_acceptance(accepted: T, *, url: str, is_replay: bool = False) -> Response[T]:
     """Respond at once with what is accepted, or was by an earlier request with the same key."""
     headers = {"Location": url, **RETRY_AFTER, **replayed(is_replay=is_replay)}
@@ -128,10 +156,7 @@ async def respond_to_submission(
     seconds = seconds_to_wait(request, caller)
     headers = {"Location": queued.url, **replayed(is_replay=is_replay)}
     with waiters.waiter(caller.tenant, final_only=True) as waiter:
-        if seconds:
-            waiter.register_if_possible(progress.id)
-        if waiter.registered or seconds == 0:
-            headers["Preference-Applied"] = f"wait={seconds}"
+        headers |= apply_preference(waiter, progress.id, seconds)
         if waiter.registered:
             found = await progress.read()
             if not progress.is_final(found):
@@ -169,22 +194,13 @@ async def respond_with_resource(
     `wait` is the query parameter, in seconds; without it, the Prefer header counts. Raises what
     `read` raises; with `wait` also TooManyWaiting and NoRoomToWait.
     """
-    if is_head(request):
-        wait = 0
-    wait = UNSET if wait is UNSET else min(wait, MAX_WAIT_SECONDS)
-    preferred = preferred_wait(request, max_seconds=MAX_WAIT_SECONDS) if wait is UNSET else None
     with waiters.waiter(tenant, final_only=True) as waiter:
-        if wait:
-            waiter.register(progress.id)
-        elif preferred:
-            waiter.register_if_possible(progress.id)
+        seconds, applied = register_wait(request, waiter, progress.id, wait)
         found = await progress.read()
         if waiter.registered and not progress.is_final(found):
-            found = await _await_end(request, waiter, progress, seconds=wait or preferred or 0)
+            found = await _await_end(request, waiter, progress, seconds=seconds)
     headers = {} if progress.is_final(found) else RETRY_AFTER
-    if preferred is not None and (waiter.registered or preferred == 0):
-        headers = {**headers, "Preference-Applied": f"wait={preferred}"}
-    return Response(found, headers=headers)
+    return Response(found, headers={**headers, **applied})
 
 
 async def respond_with_events(
