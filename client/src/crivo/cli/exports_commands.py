@@ -1,6 +1,5 @@
 """`crivo exports …`: list, show, download and cancel exports, and print tables for them."""
 
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +12,7 @@ from crivo.cli.export_errors import naming_options
 from crivo.cli.export_target import require_directory, require_not_newer
 from crivo.cli.export_view import download_files, print_export, wait_for_export
 from crivo.cli.output import page_size, write_json, write_line
-from crivo.export_models import Export
+from crivo.export_models import BadRowInfo, Export
 from crivo.options import ExportFilter
 
 exports = App(name="exports", help="List, show, download and cancel exports.", sort_key=12)
@@ -138,22 +137,11 @@ def errors(export: str, /, *, limit: NonNegativeInt = 0, service: Service | None
     service = service or Service()
     with service.client() as client:
         found = client.exports.errors(export, excerpt=True, page_size=page_size(limit))
-        service.output.rows(
+        service.output.items(
             ("path", "line", "pointer", "kind", "error", "excerpt"),
-            (
-                (
-                    each,
-                    (
-                        each.path,
-                        each.line,
-                        each.error.pointer,
-                        each.error.kind,
-                        each.error.message,
-                        each.excerpt,
-                    ),
-                )
-                for each in islice(found, limit or None)
-            ),
+            found,
+            _error_cells,
+            limit=limit,
         )
 
 
@@ -192,6 +180,11 @@ def ddl(
         write_json({"export": export, "dialect": dialect, "sql": sql})
     else:
         write_line(sql.rstrip("\n"))
+
+
+def _error_cells(row: BadRowInfo) -> tuple[object, ...]:
+    error = row.error
+    return (row.path, row.line, error.pointer, error.kind, error.message, row.excerpt)
 
 
 def _cells(export: Export) -> tuple[object, ...]:
