@@ -1,6 +1,7 @@
 """The base classes of the errors that Crivo raises."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import ClassVar, Final, TypeVar
 
 # Characters of a client's text that a message repeats.
@@ -78,6 +79,17 @@ def invalid_parameter(name: str, message: str) -> InvalidRequest:
 
 
 P = TypeVar("P", bound=Problem)
+
+
+@contextmanager
+def about(pointer: str) -> Iterator[None]:
+    """Let the problems of a block name the member of the body that they are about."""
+    try:
+        yield
+    except InvalidRequest:
+        raise
+    except Problem as problem:
+        raise located(pointer, problem) from None
 
 
 def located(pointer: str, problem: P) -> P:

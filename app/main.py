@@ -41,7 +41,8 @@ from app.environment import load_service_settings
 from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
 from app.executions.queue_limit import QueueLimit
-from app.executions.waiting.waiters import WaiterRegistry, open_waiter_registry
+from app.executions.store import select_states as select_execution_states
+from app.executions.waiting.outcomes import decode_outcome
 from app.exports.api import router as exports
 from app.exports.destinations import require_usable_destinations
 from app.exports.store import select_states as select_export_states
@@ -73,6 +74,7 @@ from app.limits import MAX_PARTS_AT_ONCE, MAX_RECORD_STREAMS, MAX_UPLOAD_BYTES
 from app.metrics import configure_metrics
 from app.pipes.api import router as pipes
 from app.pipes.connectors.permissions import require_usable_connectors
+from app.progress.waiters import WaiterRegistry, open_waiter_registry
 from app.prometheus.api import router as metrics
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
@@ -116,7 +118,7 @@ def create_app(settings: Settings) -> Litestar:
             open_rate_limiter(
                 resources.pool, default_limit=settings.default_max_requests_per_second or None
             ) as rate_limiter,
-            open_waiter_registry(settings, resources.notifier) as waiters,
+            open_waiter_registry(settings, resources.notifier, decode_outcome) as waiters,
             open_deliverer(resources.pool, settings),
             open_listener(
                 settings.metrics_listen,
@@ -137,6 +139,7 @@ def create_app(settings: Settings) -> Litestar:
                 resources.pool,
                 ObjectCache(resources.blobs, max_bytes=settings.records_cache_bytes),
             )
+            waiters.watch(select_execution_states)
             waiters.watch(select_batch_states)
             waiters.watch(select_comparison_states)
             waiters.watch(select_run_states)

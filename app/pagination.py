@@ -91,9 +91,7 @@ class Paginator:
 
     def page(self, rows: Sequence[T], ids: Sequence[UUID], *, limit: int) -> Page[T]:
         """Return a page of up to `limit + 1` rows; the extra row means that more follow."""
-        has_more = len(rows) > limit
-        cursor = self.cursor(ids[limit - 1].bytes) if has_more else None
-        return Page(items=rows[:limit], next_cursor=cursor)
+        return self.page_by_position(rows, [each.bytes for each in ids], limit=limit)
 
     def below_number(self, cursor: str | None) -> int:
         """Return the number below which a page starts, newest first. Raises InvalidRequest."""
@@ -103,8 +101,8 @@ class Paginator:
 
     def page_by_number(self, rows: Sequence[T], numbers: Sequence[int], *, limit: int) -> Page[T]:
         """Return a page of up to `limit + 1` rows; the extra row means that more follow."""
-        cursor = self.cursor(numbers[limit - 1].to_bytes(4, "big")) if len(rows) > limit else None
-        return Page(items=rows[:limit], next_cursor=cursor)
+        positions = [each.to_bytes(4, "big") for each in numbers]
+        return self.page_by_position(rows, positions, limit=limit)
 
     def after(self, cursor: str | None) -> str:
         """Return the name after which a page starts, in a list by name. Raises InvalidRequest."""
@@ -120,7 +118,13 @@ class Paginator:
 
     def page_by_name(self, rows: Sequence[T], names: Sequence[str], *, limit: int) -> Page[T]:
         """Return a page of up to `limit + 1` rows; the extra row means that more follow."""
-        cursor = self.cursor(names[limit - 1].encode()) if len(rows) > limit else None
+        return self.page_by_position(rows, [each.encode() for each in names], limit=limit)
+
+    def page_by_position(
+        self, rows: Sequence[T], positions: Sequence[bytes], *, limit: int
+    ) -> Page[T]:
+        """Return a page of up to `limit + 1` rows; the extra row means that more follow."""
+        cursor = self.cursor(positions[limit - 1]) if len(rows) > limit else None
         return Page(items=rows[:limit], next_cursor=cursor)
 
 

@@ -117,6 +117,13 @@ def is_alias(text: str) -> bool:
     return _ALIAS.fullmatch(text) is not None and text != LATEST
 
 
+def parse_id(text: str, noun: str, not_found: type[Problem], *, listed: str) -> UUID:
+    """Parse an id, such as that of `a run`, which `listed` lists. Raises `not_found`."""
+    if not is_uuid(text):
+        raise not_found(f"{text!r} is not the id of {noun}; {listed} lists them")
+    return UUID(text)
+
+
 def is_uuid(text: str) -> bool:
     """Return whether a text is a UUID in its canonical form, which no name may have."""
     return _UUID.fullmatch(text) is not None

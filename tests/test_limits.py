@@ -13,7 +13,7 @@ from app import limits
 from app.db import Pool
 from app.executions.model import Receipt
 from app.executions.payload_api import show_logs
-from app.executions.reference import RawSubmissionQuery
+from app.executions.query_options import RawSubmissionQuery
 from app.limits import LIMIT_NAMES, LimitChoice, Limits
 from app.sandbox.outcomes import Limits as SandboxLimits
 from app.scripts.model import SampleReceipt

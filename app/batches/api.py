@@ -5,9 +5,8 @@ from uuid import UUID
 from litestar import Response, Router, post
 from litestar.response import Stream
 from litestar.types import ASGIApp
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from app.auth.authenticator import Authenticator
 from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
@@ -16,12 +15,8 @@ from app.batches.framing import ArrayFramer, Framer, LineFramer
 from app.batches.model import DEFAULT_PRIORITY, Batch, QueuedBatch
 from app.batches.refs import parse_batch_id
 from app.batches.results import write_results
-from app.executions.callback_urls import callback_url_in_query
-from app.executions.events_reference import EventsQuery
-from app.executions.labels import labels_in_query
-from app.executions.model import Submission
+from app.executions.query_options import submission_in_query
 from app.executions.queue_limit import QueueLimit
-from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import needs, takes_token
 from app.http.bodies import (
     AnyRequest,
@@ -36,11 +31,16 @@ from app.http.idempotency import idempotency_key_of
 from app.http.methods import get, is_head
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.idempotency.model import Repeated
-from app.limits import LimitChoice
 from app.pagination import Page
+from app.progress.reference import EventsQuery
+from app.progress.responses import (
+    respond_with_events,
+    respond_with_events_token,
+    respond_with_resource,
+)
+from app.progress.waiters import WaiterRegistry
 from app.quotas.in_flight import InFlightLimiter
 from app.resources import Resources
-from app.scripts.params import read_params
 from app.scripts.refs import parse_ref
 
 
@@ -67,17 +67,7 @@ async def submit_batch(
     framer, key = _framer(request), idempotency_key_of(request)
     queue_limit: QueueLimit = request.app.state.queue_limit
     await queue_limit.require_room_or_known(resources.pool, caller.tenant, key)
-    limits = {name: getattr(choices, name) for name in LimitChoice.__struct_fields__}
-    submission = Submission(
-        limits=LimitChoice(**{name: each or None for name, each in limits.items()}),
-        seed=None if choices.seed is UNSET else choices.seed,
-        labels=labels_in_query(choices.label or []),
-        priority=DEFAULT_PRIORITY if choices.priority is UNSET else choices.priority,
-        params=read_params(choices.params),
-        callback_url=callback_url_in_query(
-            resources.settings, None if choices.callback_url is UNSET else choices.callback_url
-        ),
-    )
+    submission = submission_in_query(resources.settings, choices, priority=DEFAULT_PRIORITY)
     data = stream_body(request, max_bytes=resources.settings.max_batch_bytes, compressed=True)
     uploads: InFlightLimiter = request.app.state.uploads
     uploads.begin(caller.tenant)
@@ -124,10 +114,8 @@ async def show_batch(
     many seconds.
     """
     choices = read_query(request, reference.WaitQuery)
-    wait = None if isinstance(choices.wait, UnsetType) else choices.wait
-    return await responses.respond_with_batch(
-        request, resources, waiters, tenant, parse_batch_id(batch), wait=wait
-    )
+    progress = responses.progress_of(resources, tenant, parse_batch_id(batch))
+    return await respond_with_resource(request, waiters, tenant, progress, wait=choices.wait)
 
 
 @get(
@@ -189,9 +177,8 @@ async def show_batch_events(
     `EventSource` cannot send a key: pass a `token` in the address instead.
     """
     read_query(request, EventsQuery)
-    return await responses.respond_with_events(
-        request, resources, waiters, tenant, parse_batch_id(batch)
-    )
+    progress = responses.progress_of(resources, tenant, parse_batch_id(batch))
+    return await respond_with_events(request, waiters, tenant, progress, responses.EVENTS)
 
 
 @post(
@@ -210,9 +197,7 @@ async def create_batch_events_token(
     """
     batch_id = parse_batch_id(batch)
     await service.show(resources, caller.tenant, batch_id)
-    authenticator: Authenticator = request.app.state.authenticator
-    token = await authenticator.create_events_token(caller.key_id, batch_id)
-    return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
+    return await respond_with_events_token(request, caller, batch_id)
 
 
 def _framer(request: AnyRequest) -> Framer:

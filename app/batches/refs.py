@@ -3,11 +3,9 @@
 from uuid import UUID
 
 from app.batches.problems import BatchNotFound
-from app.references import is_uuid
+from app.references import parse_id
 
 
 def parse_batch_id(text: str) -> UUID:
     """Parse the id of a batch. Raises BatchNotFound for any other text."""
-    if not is_uuid(text):
-        raise BatchNotFound(f"{text!r} is not the id of a batch; GET /batches lists them")
-    return UUID(text)
+    return parse_id(text, "a batch", BatchNotFound, listed="GET /batches")

@@ -10,37 +10,15 @@ from app.batches.staging_store import delete_abandoned
 from app.db import Connection, from_row
 from app.executions.retention import select_referenced_keys
 from app.payloads.model import ExpiredBatch, Expiry, PayloadOwner
+from app.progress.expiry import COUNTED, deleted, due
 
-# Items finish before their batch does, and expire by the same number of days. A callback that is
-# still tried keeps its batch as it does an execution.
-DELETE_BATCHES = """
-WITH due AS MATERIALIZED (
-    SELECT b.id
-    FROM batches AS b
-    WHERE b.finished_at < clock_timestamp() - make_interval(days => $1)
-      AND NOT EXISTS (SELECT FROM executions AS e WHERE e.batch_id = b.id)
-      AND (
-          b.callback_url IS NULL
-          OR b.finished_at < clock_timestamp() - make_interval(days => $1 + 4)
-          OR (
-              SELECT c.status
-              FROM callbacks AS c
-              WHERE c.tenant_id = b.tenant_id AND c.subject = 'batch' AND c.subject_id = b.id
-          ) IS DISTINCT FROM 'pending'
-      )
-    ORDER BY b.finished_at, b.id
-    LIMIT $2
-    FOR UPDATE OF b SKIP LOCKED
-),
-deleted AS (
-    DELETE FROM batches AS b
-    USING due
-    WHERE b.id = due.id
-    RETURNING b.id
-)
-SELECT (SELECT count(*) FROM deleted) AS items,
-       (SELECT count(*) FROM deleted) AS rows,
-       ARRAY[]::text[] AS blob_keys
+# Items finish before their batch does, and expire by the same number of days.
+_WITH_ITEMS: Final = "SELECT FROM executions AS e WHERE e.batch_id = b.id"
+DELETE_BATCHES = f"""
+WITH {due("batches", "b", subject="batch", unless=_WITH_ITEMS)},
+{deleted("batches", "b")}
+SELECT
+{COUNTED}
 """
 
 

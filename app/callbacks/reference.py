@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Final
 
+from litestar.openapi.spec import Operation
+
 from app.batches.problems import BatchNotFound
 from app.callbacks.model import Callback, CreatedSecret, CreateSecret, DisabledUrl, Secret
 from app.callbacks.problems import (
@@ -11,6 +13,7 @@ from app.callbacks.problems import (
     DisabledUrlNotFound,
     SecretReplaced,
 )
+from app.errors import Problem
 from app.executions.problems import ExecutionNotFound
 from app.exports.problems import ExportNotFound
 from app.http.openapi import ResponseSpec, documented
@@ -41,85 +44,42 @@ _NO_CALLBACK: Final = CallbackNotFound(
     "GET /executions/01a1fbeb-e362-742d-9594-29c5a8afd450/callbacks lists them"
 )
 
-LIST_CALLBACKS: Final = documented(
-    responses={200: ResponseSpec(description="All of its callbacks", shape=Page[Callback])},
-    problems=(_NO_EXECUTION, _NO_DATABASE),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
-)
 
-RESEND_CALLBACK: Final = documented(
-    responses={202: ResponseSpec(description="The callback, pending", shape=Callback)},
-    problems=(
-        _NO_EXECUTION,
-        _NO_CALLBACK,
-        CallbackUrlDisabled("the URL has answered 410"),
-        not_evaluated("If-Match"),
-        _NO_DATABASE,
-    ),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
-)
+def _listing(missing: Problem) -> type[Operation]:
+    return documented(
+        responses={200: ResponseSpec(description="All of its callbacks", shape=Page[Callback])},
+        problems=(missing, _NO_DATABASE),
+        parameters=_PARAMETERS,
+        examples=_EXAMPLES,
+    )
 
-LIST_BATCH_CALLBACKS: Final = documented(
-    responses={200: ResponseSpec(description="All of its callbacks", shape=Page[Callback])},
-    problems=(_NO_BATCH, _NO_DATABASE),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
-)
 
-RESEND_BATCH_CALLBACK: Final = documented(
-    responses={202: ResponseSpec(description="The callback, pending", shape=Callback)},
-    problems=(
-        _NO_BATCH,
-        _NO_CALLBACK,
-        CallbackUrlDisabled("the URL has answered 410"),
-        not_evaluated("If-Match"),
-        _NO_DATABASE,
-    ),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
-)
+def _resending(missing: Problem) -> type[Operation]:
+    return documented(
+        responses={202: ResponseSpec(description="The callback, pending", shape=Callback)},
+        problems=(
+            missing,
+            _NO_CALLBACK,
+            CallbackUrlDisabled("the URL has answered 410"),
+            not_evaluated("If-Match"),
+            _NO_DATABASE,
+        ),
+        parameters=_PARAMETERS,
+        examples=_EXAMPLES,
+    )
 
-LIST_RUN_CALLBACKS: Final = documented(
-    responses={200: ResponseSpec(description="All of its callbacks", shape=Page[Callback])},
-    problems=(_NO_RUN, _NO_DATABASE),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
-)
 
-RESEND_RUN_CALLBACK: Final = documented(
-    responses={202: ResponseSpec(description="The callback, pending", shape=Callback)},
-    problems=(
-        _NO_RUN,
-        _NO_CALLBACK,
-        CallbackUrlDisabled("the URL has answered 410"),
-        not_evaluated("If-Match"),
-        _NO_DATABASE,
-    ),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
-)
+LIST_CALLBACKS: Final = _listing(_NO_EXECUTION)
+RESEND_CALLBACK: Final = _resending(_NO_EXECUTION)
 
-LIST_EXPORT_CALLBACKS: Final = documented(
-    responses={200: ResponseSpec(description="All of its callbacks", shape=Page[Callback])},
-    problems=(_NO_EXPORT, _NO_DATABASE),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
-)
+LIST_BATCH_CALLBACKS: Final = _listing(_NO_BATCH)
+RESEND_BATCH_CALLBACK: Final = _resending(_NO_BATCH)
 
-RESEND_EXPORT_CALLBACK: Final = documented(
-    responses={202: ResponseSpec(description="The callback, pending", shape=Callback)},
-    problems=(
-        _NO_EXPORT,
-        _NO_CALLBACK,
-        CallbackUrlDisabled("the URL has answered 410"),
-        not_evaluated("If-Match"),
-        _NO_DATABASE,
-    ),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
-)
+LIST_RUN_CALLBACKS: Final = _listing(_NO_RUN)
+RESEND_RUN_CALLBACK: Final = _resending(_NO_RUN)
+
+LIST_EXPORT_CALLBACKS: Final = _listing(_NO_EXPORT)
+RESEND_EXPORT_CALLBACK: Final = _resending(_NO_EXPORT)
 
 CREATE_SECRET: Final = documented(
     idempotent=True,

@@ -3,22 +3,22 @@
 from uuid import UUID
 
 from litestar import Response, Router, post
-from msgspec import UNSET
 
 from app.auth.callers import Caller
 from app.auth.model import Scope
 from app.comparisons import reference, service
 from app.comparisons.model import Comparison, CreateComparison
 from app.comparisons.refs import parse_comparison_id
-from app.comparisons.responses import respond_to_creation, respond_with_comparison
+from app.comparisons.responses import progress_of, respond_to_creation
 from app.executions.queue_limit import QueueLimit
-from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.idempotency import idempotency_key_of
 from app.http.methods import get
 from app.idempotency.model import Repeated
 from app.limits import MAX_SMALL_BODY_BYTES
+from app.progress.responses import respond_with_resource
+from app.progress.waiters import WaiterRegistry
 from app.resources import Resources
 from app.scripts.refs import parse_script
 
@@ -76,14 +76,8 @@ async def show_comparison(
     after.
     """
     choices = read_query(request, reference.ComparisonQuery)
-    return await respond_with_comparison(
-        request,
-        resources,
-        waiters,
-        tenant,
-        parse_comparison_id(comparison),
-        wait=None if choices.wait is UNSET else choices.wait,
-    )
+    progress = progress_of(resources, tenant, parse_comparison_id(comparison))
+    return await respond_with_resource(request, waiters, tenant, progress, wait=choices.wait)
 
 
 router = Router(path="/", tags=["comparisons"], route_handlers=[create_comparison, show_comparison])

@@ -8,12 +8,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.batches.problems import UploadLost
 from app.comparisons.model import Comparison, CreateComparison
 from app.comparisons.problems import ComparisonNotFound, NothingToCompare, SampleTooLarge
-from app.executions.problems import NoRoomToWait, QueueFull, TooManyWaiting
-from app.executions.waiting.waiters import MAX_WAIT_SECONDS
+from app.executions.problems import QueueFull
 from app.http.openapi import ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.http.quota_problems import quota_problem
 from app.outages import DatabaseUnavailable
+from app.progress.problems import NoRoomToWait, TooManyWaiting
+from app.progress.waiters import MAX_WAIT_SECONDS
 from app.quotas.errors import QuotaExceeded
 from app.scripts.problems import ScriptArchived, ScriptNotFound, VersionNotFound, no_process
 from app.workers.model import NoWorkerLargeEnough

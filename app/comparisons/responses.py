@@ -7,37 +7,20 @@ from litestar import Response
 
 from app.comparisons import service
 from app.comparisons.model import Comparison, ComparisonState
-from app.executions.progress_responses import Progress, respond_with_resource
-from app.executions.service import RETRY_AFTER
-from app.executions.waiting.waiters import WaiterRegistry
-from app.http.bodies import AnyRequest
-from app.http.idempotency import replayed
+from app.progress.responses import Progress, respond_with_acceptance
 from app.resources import Resources
 
 
-def respond_to_creation(comparison: Comparison, *, is_replay: bool = False) -> Response[Comparison]:
-    """Respond with a new comparison, or with that of an earlier request with the same key."""
-    location = {"Location": f"/comparisons/{comparison.id}"}
-    headers = {**location, **RETRY_AFTER, **replayed(is_replay=is_replay)}
-    return Response(comparison, status_code=202, headers=headers)
-
-
-async def respond_with_comparison(
-    request: AnyRequest,
-    resources: Resources,
-    waiters: WaiterRegistry,
-    tenant: UUID,
-    comparison_id: UUID,
-    *,
-    wait: float | None,
-) -> Response[Comparison]:
-    """Respond with a comparison, after waiting for its end where the client wants that.
-
-    Raises ComparisonNotFound; with `wait` also TooManyWaiting and NoRoomToWait.
-    """
-    progress = Progress(
+def progress_of(resources: Resources, tenant: UUID, comparison_id: UUID) -> Progress[Comparison]:
+    """Return how a comparison is read, as `service.show` does."""
+    return Progress(
         comparison_id,
         read=partial(service.show, resources, tenant, comparison_id),
         is_final=lambda comparison: comparison.state is ComparisonState.FINISHED,
     )
-    return await respond_with_resource(request, waiters, tenant, progress, wait=wait)
+
+
+def respond_to_creation(comparison: Comparison, *, is_replay: bool = False) -> Response[Comparison]:
+    """Respond with a new comparison, or with that of an earlier request with the same key."""
+    url = f"/comparisons/{comparison.id}"
+    return respond_with_acceptance(comparison, url=url, is_replay=is_replay)

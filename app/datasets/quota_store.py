@@ -29,7 +29,7 @@ async def require_room_for_dataset(conn: Connection, tenant: UUID, *, limit: int
 
     Raises QuotaExceeded.
     """
-    await _require(conn, tenant, Quota.DATASETS, COUNT_DATASETS, limit)
+    await require_room(conn, tenant, Quota.DATASETS, COUNT_DATASETS, limit=limit)
 
 
 async def require_room_for_upload(conn: Connection, tenant: UUID, *, limit: int) -> None:
@@ -37,10 +37,16 @@ async def require_room_for_upload(conn: Connection, tenant: UUID, *, limit: int)
 
     Raises QuotaExceeded.
     """
-    await _require(conn, tenant, Quota.OPEN_UPLOADS, COUNT_OPEN_UPLOADS, limit)
+    await require_room(conn, tenant, Quota.OPEN_UPLOADS, COUNT_OPEN_UPLOADS, limit=limit)
 
 
-async def _require(conn: Connection, tenant: UUID, quota: Quota, count: str, limit: int) -> None:
+async def require_room(
+    conn: Connection, tenant: UUID, quota: Quota, count: str, *, limit: int
+) -> None:
+    """Check what a statement counts after the running transaction has added one; 0: no limit.
+
+    Raises QuotaExceeded.
+    """
     if not limit:
         return
     await conn.execute(LOCK_ADDITIONS, tenant)

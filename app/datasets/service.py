@@ -213,6 +213,17 @@ async def resolve(conn: Connection, tenant: UUID, ref: DatasetRef) -> ResolvedSn
     return resolved
 
 
+async def require(conn: Connection, tenant: UUID, ref: DatasetRef) -> None:
+    """Require what a reference names: a snapshot, or only a dataset, which may have none.
+
+    Raises DatasetNotFound, SnapshotNotFound.
+    """
+    if ref.snapshot is None:
+        await read_dataset(conn, tenant, ref.name)
+    else:
+        await resolve(conn, tenant, ref)
+
+
 async def read_dataset(conn: Connection, tenant: UUID, name: str) -> Dataset:
     """Read a dataset. Raises DatasetNotFound."""
     dataset = await store.select_dataset(conn, tenant, name)

@@ -14,7 +14,6 @@ from app.references import is_uuid
 from app.schemas import resolution_store as schemas
 from app.schemas.refs import parse_schema_ref
 from app.scripts import service as scripts
-from app.scripts.refs import parse_ref as parse_script_ref
 
 # PostgreSQL's text type stores every character but NUL.
 Pipe = Annotated[
@@ -114,6 +113,4 @@ async def _script_of(
 ) -> tuple[UUID, int | None] | None:
     if not conditions.script:
         return None
-    ref = parse_script_ref(conditions.script)
-    found = await scripts.resolve(conn, tenant, ref, allow_archived=True)
-    return found.script_id, found.version if "@" in conditions.script else None
+    return await scripts.resolve_filter(conn, tenant, conditions.script)

@@ -5,18 +5,17 @@ from uuid import UUID
 
 from litestar import Response, Router, post
 from litestar.types import ASGIApp
-from msgspec import UNSET, UnsetType
 
-from app.auth.authenticator import Authenticator
 from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
-from app.executions import events_reference, reference, service
-from app.executions.callback_urls import callback_url_in_json, callback_url_in_query
+from app.executions import reference, service
+from app.executions.callback_urls import callback_url_in_json
 from app.executions.envelope import Envelope
 from app.executions.labels import labels_in_json, labels_in_query
 from app.executions.model import JSON_TYPE, Execution, ExecutionFilter, Queued, Submission
 from app.executions.payload_api import erase_data, show_input, show_logs, show_result
+from app.executions.query_options import RawSubmissionQuery, submission_in_query
 from app.executions.queue_limit import QueueLimit
 from app.executions.refs import parse_execution_id, parse_group
 from app.executions.replay_api import routes as replay_routes
@@ -24,10 +23,8 @@ from app.executions.responses import (
     accept_and_respond,
     respond_with_events,
     respond_with_execution,
-    seconds_to_wait,
 )
 from app.executions.submissions import accept_received, receive
-from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import caller_of, needs, takes_token
 from app.http.bodies import (
     AnyRequest,
@@ -44,9 +41,12 @@ from app.http.bodies import (
 from app.http.idempotency import idempotency_key_of
 from app.http.methods import get
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
-from app.limits import MAX_ENVELOPE_BYTES, LimitChoice
+from app.limits import MAX_ENVELOPE_BYTES
 from app.pagination import Page
 from app.payloads.reader import single_chunk
+from app.progress.reference import EventsQuery
+from app.progress.responses import respond_with_events_token, seconds_to_wait
+from app.progress.waiters import WaiterRegistry
 from app.resources import Resources
 from app.scripts.params import read_params
 from app.scripts.refs import parse_ref
@@ -109,7 +109,7 @@ async def submit_raw(script: str, request: AnyRequest) -> Response[Queued | Exec
     seconds, key = seconds_to_wait(request, caller), idempotency_key_of(request)
     queue_limit = _queue_limit_of(request)
     await queue_limit.require_room_or_known(resources.pool, caller.tenant, key)
-    ref, submission = parse_ref(script), _submission_in_query(request, resources.settings)
+    ref, submission = parse_ref(script), _submission_of(request, resources.settings)
     data = stream_body(request, max_bytes=resources.settings.max_input_bytes, compressed=True)
     receiving = receive(
         resources,
@@ -164,14 +164,13 @@ async def show_execution(execution: str, request: AnyRequest) -> Response[Execut
     its media type, size and hash.
     """
     choices = read_query(request, reference.ExecutionQuery)
-    wait = None if isinstance(choices.wait, UnsetType) else choices.wait
     return await respond_with_execution(
         request,
         _resources_of(request),
         _waiters_of(request),
         caller_of(request).tenant,
         parse_execution_id(execution),
-        wait=wait,
+        wait=choices.wait,
     )
 
 
@@ -193,7 +192,7 @@ async def cancel_execution(execution: str, resources: Resources, caller: Caller)
 @get(
     "/executions/{execution:str}/events",
     media_type=EVENT_STREAM,
-    operation_class=events_reference.SHOW_EVENTS,
+    operation_class=reference.SHOW_EVENTS,
     **takes_token(needs(Scope.READ)),
 )
 async def show_events(
@@ -208,7 +207,7 @@ async def show_events(
     response is 204, which tells a browser to stop. `EventSource` cannot send a key: pass a `token`
     in the address instead.
     """
-    read_query(request, events_reference.EventsQuery)
+    read_query(request, EventsQuery)
     return await respond_with_events(
         request, resources, waiters, tenant, parse_execution_id(execution)
     )
@@ -217,7 +216,7 @@ async def show_events(
 @post(
     "/executions/{execution:str}/events-token",
     status_code=201,
-    operation_class=events_reference.CREATE_EVENTS_TOKEN,
+    operation_class=reference.CREATE_EVENTS_TOKEN,
     **needs(Scope.READ),
 )
 async def create_events_token(
@@ -232,9 +231,7 @@ async def create_events_token(
     """
     execution_id = parse_execution_id(execution)
     await service.show(resources, caller.tenant, execution_id, with_result=False)
-    authenticator: Authenticator = request.app.state.authenticator
-    token = await authenticator.create_events_token(caller.key_id, execution_id)
-    return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
+    return await respond_with_events_token(request, caller, execution_id)
 
 
 # Litestar resolves injected parameters in a task group of their own, which costs as much as the
@@ -277,19 +274,13 @@ def _submission_in_envelope(envelope: Envelope, settings: Settings) -> Submissio
     )
 
 
-def _submission_in_query(request: AnyRequest, settings: Settings) -> Submission:
-    choices = read_query(request, reference.RawSubmissionQuery, many=("label",))
-    limits = {name: getattr(choices, name) for name in LimitChoice.__struct_fields__}
+def _submission_of(request: AnyRequest, settings: Settings) -> Submission:
+    choices = read_query(request, RawSubmissionQuery, many=("label",))
     media_type = whole_media_type_of(request)
-    return Submission(
-        limits=LimitChoice(**{name: each or None for name, each in limits.items()}),
-        seed=None if choices.seed is UNSET else choices.seed,
-        labels=labels_in_query(choices.label or []),
-        priority=choices.priority or 0,
-        params=read_params(choices.params),
-        callback_url=callback_url_in_query(
-            settings, None if choices.callback_url is UNSET else choices.callback_url
-        ),
+    return submission_in_query(
+        settings,
+        choices,
+        priority=0,
         media_type=None if media_type.lower() == JSON_TYPE else media_type,
     )
 

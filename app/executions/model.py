@@ -19,6 +19,7 @@ from app.limits import (
 )
 from app.losses import WrittenWarnings
 from app.payloads.model import PayloadRef, StoredPayload
+from app.progress.model import EndingStatus
 from app.sandbox.outcomes import Io
 from app.sandbox.protocol import Isolation
 from app.schemas.pinned import SchemaKey, SchemaVersionRef
@@ -30,7 +31,7 @@ LabelValue = Annotated[str, Meta(max_length=MAX_LABEL_VALUE_CHARACTERS, pattern=
 Labels = Annotated[dict[LabelName, LabelValue], Meta(max_length=MAX_LABELS)]
 
 
-class Status(StrEnum):
+class Status(EndingStatus):
     """The status of an execution; the last three are final."""
 
     QUEUED = "queued"
@@ -38,11 +39,6 @@ class Status(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
-
-    @property
-    def final(self) -> bool:
-        """Whether the status can never change again."""
-        return self not in (Status.QUEUED, Status.RUNNING)
 
 
 class PayloadKind(StrEnum):

@@ -9,7 +9,6 @@ from app.executions.reference import (
     EXAMPLES,
     GONE,
     NO_BLOBS,
-    NO_DATABASE,
     NO_EXECUTION,
     NOT_FINISHED,
     PARAMETERS,
@@ -18,6 +17,7 @@ from app.http.negotiation import ANY_TYPE
 from app.http.openapi import ANY_JSON, BINARY, JsonSchema, ResponseSpec, Shape, documented
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
 from app.http.undeclared import not_evaluated
+from app.progress.reference import NO_DATABASE
 from app.sandbox.media_types import OCTET_STREAM
 
 NO_RANGE: Final = RangeNotSatisfiable("there are 904 bytes")

@@ -5,20 +5,17 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.executions.callback_urls import CallbackUrl
 from app.executions.envelope import Envelope
-from app.executions.model import LABEL_NAME, Execution, Queued, ReplayRequest, Status
+from app.executions.model import Execution, Queued, ReplayRequest, Status
 from app.executions.problems import (
     AlreadyFinished,
     ExecutionNotFound,
-    NoRoomToWait,
     NotFinished,
     PartOfRun,
     PayloadGone,
     QueueFull,
-    TooManyWaiting,
 )
-from app.executions.waiting.waiters import MAX_WAIT_SECONDS
+from app.executions.query_options import RawSubmissionQuery
 from app.http.openapi import (
     ANY_JSON,
     ResponseSpec,
@@ -28,19 +25,21 @@ from app.http.openapi_parameters import (
     load_examples,
 )
 from app.http.quota_problems import quota_problem
-from app.http.undeclared import not_evaluated
-from app.limits import (
-    MAX_LABEL_VALUE_CHARACTERS,
-    MAX_LABELS,
-    CpuMs,
-    MemoryBytes,
-    OutputBytes,
-    Priority,
-    Seed,
-    WallMs,
-)
-from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull, DatabaseUnavailable
+from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull
 from app.pagination import Page, PageQuery
+from app.progress.filters import AcceptedBefore, AcceptedFrom, LabelTexts
+from app.progress.reference import (
+    NO_DATABASE,
+    ResourceKind,
+    cancelling,
+    creating_token,
+    ended,
+    following,
+    preferring,
+    queued,
+    seconds_for,
+    showing,
+)
 from app.quotas.errors import QuotaExceeded
 from app.scripts.problems import ScriptArchived, ScriptNotFound, VersionNotFound, no_process
 from app.workers.model import NoWorkerLargeEnough
@@ -51,10 +50,7 @@ PARAMETERS: Final = {
     "`cards`, `cards@3`, `cards@prod`, `cards@latest`",
     "execution": "id of the execution",
 }
-_DATE_TIME: Final = {"format": "date-time"}
-_LABEL: Final = rf"^{LABEL_NAME}:[^\x00]{{0,{MAX_LABEL_VALUE_CHARACTERS}}}$(?!\n)"
 
-NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 NO_BLOBS: Final = BlobsUnavailable()
 NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
 NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
@@ -66,10 +62,6 @@ GONE: Final = PayloadGone(
     "input, result and logs of the execution were erased at 2026-11-20T08:00:00Z; its receipt "
     "is kept",
     members={"erased_at": "2026-11-20T08:00:00.000000Z"},
-)
-WAIT_REFUSALS: Final = (
-    TooManyWaiting("1000 requests of this tenant are already waiting"),
-    NoRoomToWait("2000 requests are already waiting"),
 )
 SUBMISSION_PROBLEMS: Final = (
     NO_SCRIPT,
@@ -88,51 +80,6 @@ SUBMISSION_PROBLEMS: Final = (
 )
 
 
-class RawSubmissionQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Query parameters of a submission whose body is the data itself."""
-
-    wall_ms: Annotated[WallMs, Meta(description="time limit, in ms")] | UnsetType = UNSET
-    max_cpu_ms: Annotated[CpuMs, Meta(description="CPU time limit, in ms")] | UnsetType = UNSET
-    memory_bytes: Annotated[MemoryBytes, Meta(description="memory limit")] | UnsetType = UNSET
-    max_output_bytes: Annotated[OutputBytes, Meta(description="output limit")] | UnsetType = UNSET
-    seed: Annotated[Seed, Meta(description="seed of `Math.random`")] | UnsetType = UNSET
-    priority: (
-        Annotated[
-            Priority,
-            Meta(description="higher ones run first among the tenant's own; 0 by default"),
-        ]
-        | UnsetType
-    ) = UNSET
-    params: (
-        Annotated[
-            str,
-            Meta(
-                description="JSON text for the second argument of `process`; use the envelope if "
-                "it is too long for a URL",
-                extra_json_schema={"contentMediaType": "application/json"},
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
-    label: (
-        Annotated[
-            list[Annotated[str, Meta(pattern=_LABEL)]],
-            Meta(
-                description="`name:value`, to find the execution by; repeat it for more",
-                max_length=MAX_LABELS,
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
-    callback_url: (
-        Annotated[
-            CallbackUrl,
-            Meta(description="`https://` URL that receives a signed request at the end"),
-        ]
-        | UnsetType
-    ) = UNSET
-
-
 class ExecutionListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of a list of executions."""
 
@@ -142,62 +89,32 @@ class ExecutionListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fi
     status: Annotated[Status, Meta(description="status of the executions")] | UnsetType = UNSET
     batch: Annotated[str, Meta(description="id of a batch: its items")] | UnsetType = UNSET
     run: Annotated[str, Meta(description="id of a run: its parts")] | UnsetType = UNSET
-    label: (
-        Annotated[list[str], Meta(description="`name:value`; repeated: all must match")] | UnsetType
-    ) = UNSET
-    # Strings: lenient decoding would accept a number as a time.
-    created_from: (
-        Annotated[
-            str, Meta(description="accepted at this time or later", extra_json_schema=_DATE_TIME)
-        ]
-        | UnsetType
-    ) = UNSET
-    created_before: (
-        Annotated[str, Meta(description="accepted before this time", extra_json_schema=_DATE_TIME)]
-        | UnsetType
-    ) = UNSET
+    label: LabelTexts | UnsetType = UNSET
+    created_from: AcceptedFrom | UnsetType = UNSET
+    created_before: AcceptedBefore | UnsetType = UNSET
 
 
 class ExecutionQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of one execution."""
 
-    wait: (
-        Annotated[
-            float,
-            Meta(
-                ge=0,
-                description="seconds to wait for an unfinished execution, "
-                f"{MAX_WAIT_SECONDS} at most",
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    wait: Annotated[float, seconds_for("an unfinished execution")] | UnsetType = UNSET
 
 
-_QUEUED: Final = ResponseSpec(
-    description="Accepted and committed; poll its address",
-    shape=Queued,
-    headers={
-        "Location": "address of the execution",
-        "Retry-After": "seconds until the first poll",
-        "Preference-Applied": "with `Prefer: wait`, unless too many already wait",
-    },
-    links={"showExecution": {"execution": "id"}},
-)
-
-_ENDED: Final = ResponseSpec(
+_QUEUED: Final = queued("execution", Queued, links=("showExecution",))
+_ENDED: Final = ended(
+    "execution",
+    Execution,
     description="Accepted, committed and finished: with `Prefer: wait` in time, or by the time of "
     "a request that repeats an earlier one with its key",
-    shape=Execution,
-    headers={
-        "Location": "address of the execution",
-        "Preference-Applied": "`wait` and the longest wait in seconds",
-    },
 )
-_PREFER: Final = {
-    "Prefer": "`wait=30`: respond when the execution has finished, after this many seconds at the "
-    f"latest, {MAX_WAIT_SECONDS} at most; other preferences are ignored (RFC 7240)"
-}
+_KIND: Final = ResourceKind(
+    noun="execution",
+    shape=Execution,
+    missing=NO_EXECUTION,
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+_PREFER: Final = preferring("execution", others="; other preferences are ignored")
 
 SUBMIT_ENVELOPE: Final = documented(
     request_bodies={"application/json": Envelope},
@@ -241,32 +158,10 @@ LIST_EXECUTIONS: Final = documented(
     examples=EXAMPLES,
 )
 
-SHOW_EXECUTION: Final = documented(
-    query=ExecutionQuery,
-    headers=_PREFER,
-    responses={
-        200: ResponseSpec(
-            description="The execution in its current state",
-            shape=Execution,
-            headers={
-                "Retry-After": "seconds until the next poll, while it is unfinished",
-                "Preference-Applied": "with `Prefer: wait`, unless too many already wait",
-            },
-        )
-    },
-    problems=(NO_EXECUTION, *WAIT_REFUSALS, NO_DATABASE),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
-)
+SHOW_EXECUTION: Final = showing(_KIND, query=ExecutionQuery, prefer=_PREFER)
 
-CANCEL_EXECUTION: Final = documented(
-    responses={200: ResponseSpec(description="The execution, cancelled", shape=Execution)},
-    problems=(
-        NO_EXECUTION,
-        AlreadyFinished("the execution has succeeded"),
-        not_evaluated("If-Match"),
-        NO_DATABASE,
-    ),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
-)
+CANCEL_EXECUTION: Final = cancelling(_KIND, AlreadyFinished("the execution has succeeded"))
+
+SHOW_EVENTS: Final = following(_KIND, told="the execution without its result")
+
+CREATE_EVENTS_TOKEN: Final = creating_token(_KIND)

@@ -6,16 +6,12 @@ from msgspec import UNSET, UnsetType
 
 from app.errors import clipped, invalid_parameter
 from app.executions.problems import ExecutionNotFound
-from app.references import is_uuid
+from app.references import is_uuid, parse_id
 
 
 def parse_execution_id(text: str) -> UUID:
     """Parse the id of an execution. Raises ExecutionNotFound for any other text."""
-    if not is_uuid(text):
-        raise ExecutionNotFound(
-            f"{text!r} is not the id of an execution; GET /executions lists them"
-        )
-    return UUID(text)
+    return parse_id(text, "an execution", ExecutionNotFound, listed="GET /executions")
 
 
 def parse_group(name: str, text: str | UnsetType) -> UUID | None:

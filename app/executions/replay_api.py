@@ -11,12 +11,13 @@ from app.executions import reference, replays
 from app.executions.model import Execution, Queued, ReplayRequest
 from app.executions.queue_limit import QueueLimit
 from app.executions.refs import parse_execution_id
-from app.executions.responses import accept_and_respond, seconds_to_wait
-from app.executions.waiting.waiters import WaiterRegistry
+from app.executions.responses import accept_and_respond
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, announced_bytes, read_json
 from app.http.idempotency import idempotency_key_of
 from app.limits import MAX_SMALL_BODY_BYTES
+from app.progress.responses import seconds_to_wait
+from app.progress.waiters import WaiterRegistry
 from app.resources import Resources
 from app.scripts.refs import parse_ref
 

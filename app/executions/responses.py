@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from litestar import Response
 from litestar.types import ASGIApp
+from msgspec import UnsetType
 from msgspec.structs import replace
 
 from app.auth.callers import Caller
@@ -15,16 +16,10 @@ from app.auth.model import Scope
 from app.executions import service
 from app.executions.model import Execution, Queued, Status
 from app.executions.waiting.states import await_final, event_id, follow
-from app.executions.waiting.waiters import (
-    MAX_WAIT_SECONDS,
-    Waiter,
-    WaiterRegistry,
-)
 from app.http.authorization import caller_of, is_still_authorized
 from app.http.bodies import AnyRequest
 from app.http.idempotency import replayed
 from app.http.methods import is_head
-from app.http.prefer_header import preferred_wait
 from app.http.sse import (
     KEEP_ALIVE,
     EventStream,
@@ -34,16 +29,12 @@ from app.http.sse import (
     on_leave,
 )
 from app.idempotency.model import Repeated
+from app.progress.responses import RETRY_AFTER, apply_preference, register_wait
+from app.progress.waiters import (
+    Waiter,
+    WaiterRegistry,
+)
 from app.resources import Resources
-
-
-def seconds_to_wait(request: AnyRequest, caller: Caller) -> int | None:
-    """Read for how long a submission prefers to wait; None without a preference.
-
-    A key that may not read executions cannot wait for a result: its preference is ignored.
-    """
-    seconds = preferred_wait(request, max_seconds=MAX_WAIT_SECONDS)
-    return seconds if seconds == 0 or Scope.READ in caller.scopes else None
 
 
 async def accept_and_respond(
@@ -114,10 +105,8 @@ async def _respond_to_repetition(
     """
     read = partial(service.show, resources, caller.tenant, execution_id)
     with waiters.waiter(caller.tenant, final_only=True) as waiter:
-        if seconds:
-            waiter.register_if_possible(execution_id)
+        applied = apply_preference(waiter, execution_id, seconds)
         execution = await _read_or_await_final(request, waiter, read, seconds=seconds or 0)
-    applied = _applied(seconds if waiter.registered or seconds == 0 else None)
     headers = {**applied, **replayed(is_replay=True)}
     if execution.status.final and Scope.READ in caller.scopes:
         headers["Location"] = _url_of(execution_id)
@@ -132,29 +121,18 @@ async def respond_with_execution(
     tenant: UUID,
     execution_id: UUID,
     *,
-    wait: float | None,
+    wait: float | UnsetType,
 ) -> Response[Execution]:
     """Respond with an execution, after waiting for its final state where the client wants that.
 
-    `wait` is the query parameter, in seconds; without it, the Prefer header counts. Both are cut
-    to MAX_WAIT_SECONDS, and a HEAD does not wait. Raises ExecutionNotFound; with `wait` also
-    TooManyWaiting and NoRoomToWait, which a mere preference does not.
+    `wait` is the query parameter, in seconds; without it, the Prefer header counts. Raises
+    ExecutionNotFound; with `wait` also TooManyWaiting and NoRoomToWait.
     """
-    if is_head(request):
-        wait = 0
-    wait = None if wait is None else min(wait, MAX_WAIT_SECONDS)
-    preferred = preferred_wait(request, max_seconds=MAX_WAIT_SECONDS) if wait is None else None
     read = partial(service.show, resources, tenant, execution_id)
     with waiters.waiter(tenant, final_only=True) as waiter:
-        if wait:
-            waiter.register(execution_id)
-        elif preferred:
-            waiter.register_if_possible(execution_id)
-        execution = await _read_or_await_final(
-            request, waiter, read, seconds=wait or preferred or 0
-        )
-    headers = {} if execution.status.final else service.RETRY_AFTER
-    applied = _applied(preferred if waiter.registered or preferred == 0 else None)
+        seconds, applied = register_wait(request, waiter, execution_id, wait)
+        execution = await _read_or_await_final(request, waiter, read, seconds=seconds)
+    headers = {} if execution.status.final else RETRY_AFTER
     return Response(execution, headers={**headers, **applied})
 
 
@@ -224,7 +202,7 @@ def _accepted(
     return Response(
         Queued(id=execution_id, status=status, url=url),
         status_code=202,
-        headers={"Location": url, **service.RETRY_AFTER, **headers},
+        headers={"Location": url, **RETRY_AFTER, **headers},
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from app.db import Connection, from_row
 from app.payloads.model import ExpiredBatch, Expiry, MaintenanceTask, PayloadOwner
 from app.payloads.store import ensure_task
+from app.progress.expiry import deleted, due
 
 # One batch, one short transaction. A worker that finds the task's row locked returns at once. Each
 # batch starts at the cursor where the last one ended, so erased payloads are not scanned again.
@@ -62,42 +63,19 @@ async def expire_payloads(conn: Connection, days: int, limit: int) -> ExpiredBat
     return from_row(ExpiredBatch, *await conn.fetch(EXPIRE_PAYLOADS, days, limit))
 
 
-# A callback that is still tried keeps its execution, which its message is about. Four days longer
-# at most: callbacks of a suspended tenant wait, and would be read again and again.
-DELETE_EXECUTIONS = """
-WITH due AS MATERIALIZED (
-    SELECT e.id
-    FROM executions AS e
-    WHERE e.finished_at < clock_timestamp() - make_interval(days => $1)
-      AND (
-          e.callback_url IS NULL
-          OR e.finished_at < clock_timestamp() - make_interval(days => $1 + 4)
-          OR (
-              SELECT c.status
-              FROM callbacks AS c
-              WHERE c.tenant_id = e.tenant_id AND c.subject = 'execution' AND c.subject_id = e.id
-          ) IS DISTINCT FROM 'pending'
-      )
-    ORDER BY e.finished_at, e.id
-    LIMIT $2
-    FOR UPDATE OF e SKIP LOCKED
-),
+DELETE_EXECUTIONS = f"""
+WITH {due("executions", "e", subject="execution")},
 deleted_payloads AS (
     DELETE FROM payloads AS p
     USING due
     WHERE p.execution_id = due.id
     RETURNING p.blob_key
 ),
-deleted AS (
-    DELETE FROM executions AS e
-    USING due
-    WHERE e.id = due.id
-    RETURNING e.id
-)
+{deleted("executions", "e")}
 SELECT (SELECT count(*) FROM deleted) AS items,
        (SELECT count(*) FROM deleted_payloads) AS rows,
        ARRAY(SELECT blob_key FROM deleted_payloads WHERE blob_key IS NOT NULL) AS blob_keys
-"""
+"""  # noqa: S608 - put together from constants
 
 
 async def delete_executions(conn: Connection, days: int, limit: int) -> ExpiredBatch:

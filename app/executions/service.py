@@ -24,10 +24,6 @@ from app.outages import DatabaseUnavailable
 from app.pagination import Page, Paginator
 from app.resources import Resources
 from app.scripts import service as scripts
-from app.scripts.refs import parse_ref
-
-# How long a client should wait before it asks again, in seconds.
-RETRY_AFTER = {"Retry-After": "1"}
 
 
 async def show(
@@ -98,12 +94,8 @@ async def list_executions(
     below = paginator.below(cursor)
     async with resources.pool.acquire() as conn:
         if script is not None:
-            version = await scripts.resolve(conn, tenant, parse_ref(script), allow_archived=True)
-            wanted = replace(
-                wanted,
-                script_id=version.script_id,
-                version=version.version if "@" in script else None,
-            )
+            script_id, version = await scripts.resolve_filter(conn, tenant, script)
+            wanted = replace(wanted, script_id=script_id, version=version)
         executions = await store.select_execution_page(
             conn, tenant, wanted, below=below, limit=limit + 1
         )

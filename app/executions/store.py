@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 from msgspec import UNSET, Raw, UnsetType
+from msgspec.structs import asdict
 
 from app.db import Connection, from_row
 from app.executions.model import (
@@ -23,6 +24,7 @@ from app.executions.model import (
 from app.limits import Limits
 from app.pagination import ids_between
 from app.payloads.model import PayloadRef
+from app.progress.filters import matching
 from app.sandbox.protocol import Isolation
 from app.schemas.pinned import version_column, version_of
 from app.sql_parameters import in_order
@@ -123,13 +125,8 @@ WITH parameters AS NOT MATERIALIZED (
 {_EXECUTIONS}
 WHERE e.id < parameters.below
 AND e.id >= parameters.first_id AND e.id <= parameters.last_id
-AND (parameters.script_id IS NULL OR e.script_id = parameters.script_id)
-AND (parameters.version IS NULL OR e.version = parameters.version)
-AND (parameters.status IS NULL OR e.status = parameters.status)
 AND e.labels @> parameters.labels
-AND (parameters.batch_id IS NULL OR e.batch_id = parameters.batch_id)
-AND (parameters.created_from IS NULL OR e.created_at >= parameters.created_from)
-AND (parameters.created_before IS NULL OR e.created_at < parameters.created_before)
+{matching("e", "script_id", "version", "status", "batch_id")}
 """
 
 _NEWEST_FIRST = "ORDER BY e.id DESC LIMIT $14"
@@ -153,15 +150,8 @@ async def select_execution_page(
         below=below,
         first_id=first_id,
         last_id=last_id,
-        script_id=wanted.script_id,
-        version=wanted.version,
-        status=wanted.status,
-        labels=wanted.labels,
-        created_from=wanted.created_from,
-        created_before=wanted.created_before,
-        batch_id=wanted.batch_id,
-        run_id=wanted.run_id,
         limit=limit,
+        **asdict(wanted),
     )
     rows = await conn.fetch(statement, *values)
     return [execution_of(row) for row in rows]

@@ -8,13 +8,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from app.datasets.quota_store import LOCK_ADDITIONS
+from app.datasets.quota_store import require_room
 from app.db import Connection, from_row, optional_from_row
 from app.exports.model import ExportStage
 from app.exports.parts import ReadParts
 from app.exports.plan.model import Column
 from app.limits import EXPORT_STATEMENT_SECONDS, EXPORT_TASK_BYTES, WORKER_TIMEOUT_SECONDS
-from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
 from app.sql_parameters import in_order
 
@@ -230,9 +229,4 @@ async def require_room_for_export(conn: Connection, tenant: UUID, *, limit: int)
 
     Raises QuotaExceeded.
     """
-    if not limit:
-        return
-    await conn.execute(LOCK_ADDITIONS, tenant)
-    found: int = await conn.fetchval(COUNT_ACTIVE_EXPORTS, tenant)
-    if found > limit:
-        raise QuotaExceeded(Quota.ACTIVE_EXPORTS, limit=limit, used=found - 1)
+    await require_room(conn, tenant, Quota.ACTIVE_EXPORTS, COUNT_ACTIVE_EXPORTS, limit=limit)

@@ -5,8 +5,8 @@ export is in memory. A worker makes one after each task of its own, and every se
 others have left.
 """
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final, TypeAlias, assert_never
 from uuid import UUID
 
@@ -25,14 +25,13 @@ from app.exports.plan.columns import united_columns
 from app.exports.plan.layout import require_few_partitions
 from app.exports.plan.model import OnBadRow, PartitionRows, Plan, TaskFailed
 from app.exports.task_inputs import BucketInput, PublishInput, WriteInput
-from app.outages import DatabaseUnavailable
+from app.progress.steps import make_steps, put_off
 from app.resources import Resources
 
 log = structlog.get_logger(__name__)
 
 _POLL_SECONDS: Final = 1.0
 _DUE_EXPORTS: Final = 100
-_FAILED_SECONDS: Final = 60.0
 # Each of them reads what all buckets have: from a remote store, that is a copy of all of it.
 _WRITE_TASKS: Final = 16
 # Of one write task; each partition of it has a file at least.
@@ -57,19 +56,10 @@ async def advance_due(resources: Resources, failed: dict[UUID, float]) -> None:
 
     One whose step fails is logged, and tried again after a while.
     """
-    now = asyncio.get_running_loop().time()
-    for export_id in [each for each, until in failed.items() if until <= now]:
-        del failed[export_id]
     async with resources.pool.acquire() as conn:
-        due = await advance_store.select_due_exports(conn, _DUE_EXPORTS, without=list(failed))
-    for export_id in due:
-        try:
-            await advance(resources, export_id, wait=False)
-        except DatabaseUnavailable:
-            raise
-        except Exception:
-            log.exception("export.step_failed", id=str(export_id))
-            failed[export_id] = now + _FAILED_SECONDS
+        due = await advance_store.select_due_exports(conn, _DUE_EXPORTS, without=put_off(failed))
+    step = partial(advance, resources, wait=False)
+    await make_steps(due, step, failed, log=log, failure_event="export.step_failed")
 
 
 async def advance(resources: Resources, export_id: UUID, *, wait: bool = True) -> None:

@@ -5,15 +5,11 @@ from uuid import UUID
 from litestar import Response, Router, post
 from litestar.response import Stream
 from litestar.types import ASGIApp
-from msgspec import UNSET
 
-from app.auth.authenticator import Authenticator
 from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
-from app.executions.events_reference import EventsQuery
 from app.executions.labels import labels_in_query
-from app.executions.waiting.waiters import WaiterRegistry
 from app.exports import bad_rows, reference, responses, service, submissions
 from app.exports.model import (
     BadRowInfo,
@@ -35,6 +31,15 @@ from app.idempotency.model import Repeated
 from app.limits import MAX_EXPORT_BODY_BYTES
 from app.pagination import Page, PageQuery
 from app.payloads.responses import respond_with_payload
+from app.progress.reference import EventsQuery
+from app.progress.responses import (
+    respond_to_repetition,
+    respond_to_submission,
+    respond_with_events,
+    respond_with_events_token,
+    respond_with_resource,
+)
+from app.progress.waiters import WaiterRegistry
 from app.resources import Resources
 
 
@@ -61,14 +66,14 @@ async def create_export(
     try:
         queued = await submissions.create(resources, caller, wanted, key=key)
     except Repeated as earlier:
-        export = await service.show(
-            resources, caller.tenant, UUID(earlier.resource), is_single=False
+        progress = responses.progress_of(resources, caller.tenant, UUID(earlier.resource))
+        return await respond_to_repetition(
+            request, waiters, progress, queued_as=responses.queued_as
         )
-        queued = QueuedExport(id=export.id, status=export.status, url=f"/exports/{export.id}")
-        return await responses.respond_to_submission(
-            request, resources, waiters, queued, is_replay=True
-        )
-    return await responses.respond_to_submission(request, resources, waiters, queued)
+    progress = responses.progress_of(resources, caller.tenant, queued.id)
+    return await respond_to_submission(
+        request, waiters, progress, queued, queued_as=responses.queued_as
+    )
 
 
 @get("/exports", operation_class=reference.LIST_EXPORTS, **needs(Scope.READ))
@@ -106,10 +111,8 @@ async def show_export(
     finished, or after that many seconds.
     """
     choices = read_query(request, reference.ExportQuery)
-    wait = None if choices.wait is UNSET else choices.wait
-    return await responses.respond_with_export(
-        request, resources, waiters, tenant, parse_export_id(export), wait=wait
-    )
+    progress = responses.progress_of(resources, tenant, parse_export_id(export))
+    return await respond_with_resource(request, waiters, tenant, progress, wait=choices.wait)
 
 
 @post(
@@ -257,9 +260,8 @@ async def show_export_events(
     a key: pass a `token` in the address instead.
     """
     read_query(request, EventsQuery)
-    return await responses.respond_with_events(
-        request, resources, waiters, tenant, parse_export_id(export)
-    )
+    progress = responses.progress_of(resources, tenant, parse_export_id(export), is_single=False)
+    return await respond_with_events(request, waiters, tenant, progress, responses.EVENTS)
 
 
 @post(
@@ -278,9 +280,7 @@ async def create_export_events_token(
     """
     export_id = parse_export_id(export)
     await service.show(resources, caller.tenant, export_id, is_single=False)
-    authenticator: Authenticator = request.app.state.authenticator
-    token = await authenticator.create_events_token(caller.key_id, export_id)
-    return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
+    return await respond_with_events_token(request, caller, export_id)
 
 
 router = Router(

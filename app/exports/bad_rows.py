@@ -1,21 +1,17 @@
 """List the rows that an export went on without, with their beginnings on request."""
 
-import codecs
-from typing import Final
 from uuid import UUID
 
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from app.exports.error_store import FoundRow, select_errors
 from app.exports.model import BadRowInfo
 from app.exports.problems import export_not_found
 from app.exports.refs import ErrorPosition, parse_position
 from app.exports.store import select_output
-from app.limits import EXCERPT_BYTES
 from app.pagination import Page, Paginator
 from app.resources import Resources
-
-_UTF8: Final = codecs.getincrementaldecoder("utf-8")
+from app.runs.excerpts import excerpt_of
 
 
 async def list_bad_rows(
@@ -38,23 +34,15 @@ async def list_bad_rows(
         )
         if not found and await select_output(conn, tenant, export_id) is None:
             raise export_not_found(export_id)
-    next_cursor = None
-    if len(found) > limit:
-        next_cursor = paginator.cursor(found[limit - 1].position.encode())
-    return Page(items=[_info(each) for each in found[:limit]], next_cursor=next_cursor)
+    positions = [each.position.encode() for each in found]
+    return paginator.page_by_position([_info(each) for each in found], positions, limit=limit)
 
 
 def _info(found: FoundRow) -> BadRowInfo:
     return BadRowInfo(
-        path=found.path, line=found.line, error=Raw(found.error), excerpt=_excerpt(found.record)
+        path=found.path,
+        line=found.line,
+        error=Raw(found.error),
+        # A record has bytes; where none were kept there is no excerpt.
+        excerpt=excerpt_of(found.record) if found.record else UNSET,
     )
-
-
-def _excerpt(record: bytes | None) -> str | UnsetType:
-    """Decode the beginning of a row, without a character that the cut has divided.
-
-    A record has bytes; where none were kept there is no excerpt.
-    """
-    if not record:
-        return UNSET
-    return _UTF8("replace").decode(record, final=len(record) < EXCERPT_BYTES)

@@ -12,6 +12,7 @@ from app.executions.callback_urls import CallbackUrl
 from app.executions.model import Labels
 from app.exports.plan.model import OnBadRow
 from app.limits import MAX_EXPORT_COLUMNS, MAX_LISTED_PARTITIONS
+from app.progress.model import EndingStatus
 from app.runs.model import SnapshotRef
 
 MAX_BAD_ROWS: Final = 100_000
@@ -21,7 +22,7 @@ Pointer = Annotated[str, Meta(max_length=1_000, extra_json_schema={"pattern": "^
 ColumnName = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
-class ExportStatus(StrEnum):
+class ExportStatus(EndingStatus):
     """The status of an export; the last three are final."""
 
     QUEUED = "queued"
@@ -29,11 +30,6 @@ class ExportStatus(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
-
-    @property
-    def final(self) -> bool:
-        """Whether the status can never change again."""
-        return self not in (ExportStatus.QUEUED, ExportStatus.RUNNING)
 
 
 class ExportStage(StrEnum):

@@ -5,22 +5,17 @@ from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.auth.errors import InvalidToken, MissingScope
-from app.auth.event_tokens import EventsToken
+from app.auth.errors import MissingScope
 from app.auth.model import Scope
 from app.check_turns import CheckBusy, TooManyChecks
 from app.datasets.reference import NO_DATASET, NO_SNAPSHOT
-from app.errors import invalid, located
-from app.executions.events_reference import EventsQuery, events_of
+from app.errors import located
 from app.executions.payload_reference import NO_RANGE, payload_responses
 from app.executions.reference import (
     NO_BLOBS,
-    NO_DATABASE,
     NO_SCRIPT,
     NO_VERSION,
-    WAIT_REFUSALS,
 )
-from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.exports.model import (
     BadRowError,
     BadRowInfo,
@@ -47,9 +42,21 @@ from app.http.openapi import BINARY, RAW_TEXT, ResponseSpec, documented, include
 from app.http.openapi_parameters import load_examples
 from app.http.quota_problems import quota_problem
 from app.http.ranges import DESCRIBED
-from app.http.undeclared import not_evaluated
 from app.outages import DatabaseFull
 from app.pagination import Page, PageQuery
+from app.progress.filters import AcceptedBefore, AcceptedFrom, LabelTexts
+from app.progress.reference import (
+    NO_DATABASE,
+    ResourceKind,
+    cancelling,
+    creating_token,
+    ended,
+    following,
+    preferring,
+    queued,
+    seconds_for,
+    showing,
+)
 from app.quotas.errors import QuotaExceeded
 from app.scripts.problems import ScriptArchived
 
@@ -61,35 +68,18 @@ PARQUET: Final = "application/vnd.apache.parquet"
 SQL: Final = "application/sql"
 EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 PARAMETERS: Final = {"export": "id of the export", "path": "path of the file, as it is listed"}
-_DATE_TIME: Final = {"format": "date-time"}
 _NO_EXPORT: Final = ExportNotFound(
     "no export 01a1fbeb-e362-742d-9594-29c5a8afd450; GET /exports lists them"
 )
 _NOT_FINISHED: Final = ExportNotFinished("the export is running")
 _NO_OUTPUT: Final = NoExportOutput("the export has failed")
 _DELETED: Final = ExportFilesDeleted("files of the export were deleted at 2026-01-31T12:00:00Z")
-_QUEUED: Final = ResponseSpec(
-    description="Accepted and committed; poll its address",
-    shape=QueuedExport,
-    headers={
-        "Location": "address of the export",
-        "Retry-After": "seconds until the first poll",
-        "Preference-Applied": "with `Prefer: wait`, unless too many already wait",
-    },
-    links={"showExport": {"export": "id"}},
+_QUEUED: Final = queued("export", QueuedExport, links=("showExport",))
+_ENDED: Final = ended("export", Export)
+_KIND: Final = ResourceKind(
+    noun="export", shape=Export, missing=_NO_EXPORT, parameters=PARAMETERS, examples=EXAMPLES
 )
-_ENDED: Final = ResponseSpec(
-    description="Accepted, committed and, with `Prefer: wait`, finished in time",
-    shape=Export,
-    headers={
-        "Location": "address of the export",
-        "Preference-Applied": "`wait` and the longest wait in seconds",
-    },
-)
-_PREFER: Final = {
-    "Prefer": "`wait=30`: respond when the export has finished, after this many seconds at the "
-    f"latest, {MAX_WAIT_SECONDS} at most (RFC 7240)"
-}
+_PREFER: Final = preferring("export")
 
 
 class ExportListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,34 +95,15 @@ class ExportListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_field
     status: Annotated[ExportStatus, Meta(description="only exports of this status")] | UnsetType = (
         UNSET
     )
-    label: (
-        Annotated[list[str], Meta(description="`name:value`; repeated: all must match")] | UnsetType
-    ) = UNSET
-    created_from: (
-        Annotated[
-            str, Meta(description="accepted at this time or later", extra_json_schema=_DATE_TIME)
-        ]
-        | UnsetType
-    ) = UNSET
-    created_before: (
-        Annotated[str, Meta(description="accepted before this time", extra_json_schema=_DATE_TIME)]
-        | UnsetType
-    ) = UNSET
+    label: LabelTexts | UnsetType = UNSET
+    created_from: AcceptedFrom | UnsetType = UNSET
+    created_before: AcceptedBefore | UnsetType = UNSET
 
 
 class ExportQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of one export."""
 
-    wait: (
-        Annotated[
-            float,
-            Meta(
-                ge=0,
-                description=f"seconds to wait for an unfinished export, {MAX_WAIT_SECONDS} at most",
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    wait: Annotated[float, seconds_for("an unfinished export")] | UnsetType = UNSET
 
 
 class BadRowsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -195,35 +166,12 @@ LIST_EXPORTS: Final = documented(
     examples=EXAMPLES,
 )
 
-SHOW_EXPORT: Final = documented(
-    query=ExportQuery,
-    headers=_PREFER,
-    responses={
-        200: ResponseSpec(
-            description="The export in its current state",
-            shape=Export,
-            headers={
-                "Retry-After": "seconds until the next poll, while it is unfinished",
-                "Preference-Applied": "with `Prefer: wait`, unless too many already wait",
-            },
-        )
-    },
-    problems=(_NO_EXPORT, *WAIT_REFUSALS, NO_DATABASE),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
-)
+SHOW_EXPORT: Final = showing(_KIND, query=ExportQuery, prefer=_PREFER)
 
-CANCEL_EXPORT: Final = documented(
-    responses={200: ResponseSpec(description="The export, cancelled", shape=Export)},
-    problems=(
-        _NO_EXPORT,
-        ExportFinished("the export has succeeded"),
-        ExportPublishing("its destination is being changed"),
-        not_evaluated("If-Match"),
-        NO_DATABASE,
-    ),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
+CANCEL_EXPORT: Final = cancelling(
+    _KIND,
+    ExportFinished("the export has succeeded"),
+    ExportPublishing("its destination is being changed"),
 )
 
 LIST_EXPORT_FILES: Final = documented(
@@ -287,31 +235,6 @@ SHOW_EXPORT_TABLE: Final = documented(
     examples=EXAMPLES,
 )
 
-SHOW_EXPORT_EVENTS: Final = documented(
-    query=EventsQuery,
-    headers={"Last-Event-ID": "the `id` of the last event that the client has received"},
-    responses={
-        200: ResponseSpec(
-            description="The events as they occur, with a comment after every 15 s without one",
-            shape=events_of("Export", "the export"),
-            media_type="text/event-stream",
-        ),
-        204: ResponseSpec(description="The client already has the final event"),
-    },
-    problems=(
-        invalid("/wait", "is not a parameter of this address"),
-        InvalidToken("the token has expired; POST …/events-token creates another"),
-        _NO_EXPORT,
-        *WAIT_REFUSALS,
-        NO_DATABASE,
-    ),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
-)
+SHOW_EXPORT_EVENTS: Final = following(_KIND)
 
-CREATE_EXPORT_EVENTS_TOKEN: Final = documented(
-    responses={201: ResponseSpec(description="The token and its expiry time", shape=EventsToken)},
-    problems=(not_evaluated("If-Match"), _NO_EXPORT, NO_DATABASE),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
-)
+CREATE_EXPORT_EVENTS_TOKEN: Final = creating_token(_KIND)

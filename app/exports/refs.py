@@ -8,16 +8,14 @@ from msgspec import Struct
 from app.exports.model import ExportStage
 from app.exports.problems import ExportNotFound
 from app.pagination import invalid_cursor
-from app.references import is_uuid
+from app.references import parse_id
 
 _NUMBER_BYTES: Final = 4
 
 
 def parse_export_id(text: str) -> UUID:
     """Parse the id of an export. Raises ExportNotFound for any other text."""
-    if not is_uuid(text):
-        raise ExportNotFound(f"{text!r} is not the id of an export; GET /exports lists them")
-    return UUID(text)
+    return parse_id(text, "an export", ExportNotFound, listed="GET /exports")
 
 
 class ErrorPosition(Struct, frozen=True, kw_only=True):

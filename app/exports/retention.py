@@ -9,6 +9,7 @@ from typing import Final
 from app.db import Connection, from_row
 from app.exports.attempt import EXPORT_FOLDER
 from app.payloads.model import ExpiredBatch, Expiry, PayloadOwner
+from app.progress.expiry import deleted, due
 
 # Each may have very many files.
 _EXPORTS_AT_ONCE: Final = 10
@@ -89,38 +90,15 @@ async def delete_errors(conn: Connection, days: int, limit: int) -> ExpiredBatch
     return from_row(ExpiredBatch, *await conn.fetch(DELETE_ERRORS, days, limit))
 
 
-# A callback that is still tried keeps an export.
 DELETE_EXPORTS = f"""
-WITH due AS MATERIALIZED (
-    SELECT e.id
-    FROM exports AS e
-    WHERE e.finished_at < clock_timestamp() - make_interval(days => $1)
-      AND NOT EXISTS ({_CONTINUED})
-      AND (
-          e.callback_url IS NULL
-          OR e.finished_at < clock_timestamp() - make_interval(days => $1 + 4)
-          OR (
-              SELECT c.status
-              FROM callbacks AS c
-              WHERE c.tenant_id = e.tenant_id AND c.subject = 'export' AND c.subject_id = e.id
-          ) IS DISTINCT FROM 'pending'
-      )
-    ORDER BY e.finished_at, e.id
-    LIMIT least($2, {_EXPORTS_AT_ONCE})
-    FOR UPDATE OF e SKIP LOCKED
-),
+WITH {due("exports", "e", subject="export", unless=_CONTINUED, at_once=_EXPORTS_AT_ONCE)},
 files AS (
     DELETE FROM export_files AS f
     USING due
     WHERE f.export_id = due.id
     RETURNING f.blob_key
 ),
-deleted AS (
-    DELETE FROM exports AS e
-    USING due
-    WHERE e.id = due.id
-    RETURNING e.id
-)
+{deleted("exports", "e")}
 SELECT (SELECT count(*) FROM deleted) AS items,
        (SELECT count(*) FROM deleted) + (SELECT count(*) FROM files) AS rows,
        ARRAY(SELECT blob_key FROM files WHERE blob_key IS NOT NULL) AS blob_keys

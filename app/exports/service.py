@@ -15,7 +15,7 @@ from app.audit.store import log_action
 from app.auth.callers import Caller, reauthorize_before_commit
 from app.check_turns import check_turn
 from app.datasets import service as datasets
-from app.datasets.refs import DatasetRef, parse_ref
+from app.datasets.refs import parse_ref
 from app.db import Connection
 from app.errors import clipped, invalid_parameter
 from app.exports import ending, file_store, store, table_store
@@ -89,7 +89,7 @@ async def list_exports(
     async with resources.pool.acquire() as conn:
         exports = await store.select_export_page(conn, tenant, wanted, below=below, limit=limit + 1)
         if ref is not None and cursor is None and not exports:
-            await _require_dataset(conn, tenant, ref)
+            await datasets.require(conn, tenant, ref)
     return paginator.page(exports, [export.id for export in exports], limit=limit)
 
 
@@ -147,10 +147,7 @@ async def list_files(
         files = await file_store.select_file_page(
             conn, tenant, export_id, after=after, limit=limit + 1
         )
-    next_cursor = None
-    if len(files) > limit:
-        next_cursor = paginator.cursor(files[limit - 1].path.encode())
-    return Page(items=files[:limit], next_cursor=next_cursor)
+    return paginator.page_by_name(files, [each.path for each in files], limit=limit)
 
 
 async def find_file(
@@ -258,13 +255,6 @@ async def _read_output(conn: Connection, tenant: UUID, export_id: UUID) -> Expor
     if output.files_deleted_at is not None:
         raise export_files_deleted(output.files_deleted_at)
     return output.status
-
-
-async def _require_dataset(conn: Connection, tenant: UUID, ref: DatasetRef) -> None:
-    if ref.snapshot is None:
-        await datasets.read_dataset(conn, tenant, ref.name)
-    else:
-        await datasets.resolve(conn, tenant, ref)
 
 
 def _one_state(conn: Connection) -> AbstractAsyncContextManager[None]:

@@ -25,6 +25,7 @@ from app.exports.model import (
 from app.exports.plan.model import Column, Plan
 from app.exports.written import columns_in, folder_of
 from app.limits import MAX_LISTED_PARTITIONS
+from app.progress.filters import matching
 from app.runs.model import SnapshotRef
 from app.sql_parameters import in_order
 
@@ -107,12 +108,8 @@ WITH parameters AS NOT MATERIALIZED (
 )
 {_EXPORTS}
 WHERE e.id < parameters.below
-AND (parameters.dataset IS NULL OR e.dataset = parameters.dataset)
-AND (parameters.snapshot IS NULL OR e.snapshot = parameters.snapshot)
-AND (parameters.status IS NULL OR e.status = parameters.status)
 AND e.labels @> parameters.labels
-AND (parameters.created_from IS NULL OR e.created_at >= parameters.created_from)
-AND (parameters.created_before IS NULL OR e.created_at < parameters.created_before)
+{matching("e", "dataset", "snapshot", "status")}
 ORDER BY e.id DESC
 LIMIT $10
 """

@@ -1,7 +1,6 @@
 """Accept exports: resolve what they name, plan them, store them with their first tasks."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -16,7 +15,7 @@ from app.datasets.problems import dataset_not_found
 from app.datasets.refs import DatasetRef, parse_ref
 from app.datasets.store import ResolvedSnapshot
 from app.db import Connection
-from app.errors import InvalidRequest, Problem, clipped, invalid, located
+from app.errors import Problem, about, clipped, invalid, located
 from app.executions.acceptance import require_room
 from app.executions.callback_urls import callback_url_in_json, require_room_for_callback
 from app.exports import scripted
@@ -112,7 +111,7 @@ async def _plan(
         caps = replace(caps, max_queued=None, max_bytes_per_day=None)
         # The least that one file counts.
         await require_room(conn, caller.tenant, size_bytes=MIN_COUNTED_PART_BYTES, caps=caps)
-        with _about("/dataset"):
+        with about("/dataset"):
             snapshot = await datasets.resolve(conn, caller.tenant, parse_ref(wanted.dataset))
         if snapshot.format is not Format.JSONL:
             message = f"{snapshot.name!r} has the format {snapshot.format}; an export needs jsonl"
@@ -154,7 +153,7 @@ async def _insert(
 ) -> NewExport:
     tenant, found = caller.tenant, planned.snapshot
     assert found.number is not None  # noqa: S101 - it is resolved
-    with _about("/dataset"):
+    with about("/dataset"):
         totals = await select_input(conn, tenant, found.dataset_id, found.number)
         if totals is None:
             raise dataset_not_found(found.name)
@@ -215,7 +214,7 @@ async def _base(
     if since > found.number:
         message = f"is after the snapshot to be exported, which is {found.number}"
         raise invalid(_SINCE, message)
-    with _about(_SINCE):
+    with about(_SINCE):
         # Its files would not be known otherwise.
         await datasets.resolve(conn, tenant, DatasetRef(name=found.name, snapshot=since))
     base = await select_base(conn, tenant, found.dataset_id, since, plan_sha256)
@@ -260,14 +259,3 @@ def _shown(wanted: CreateExport) -> bytes:
             if value is not None and name not in _SHOWN_ELSEWHERE
         }
     )
-
-
-@contextmanager
-def _about(pointer: str) -> Iterator[None]:
-    """Let the problems of a block name the member of the body that they are about."""
-    try:
-        yield
-    except InvalidRequest:
-        raise
-    except Problem as problem:
-        raise located(pointer, problem) from None

@@ -3,26 +3,25 @@
 from uuid import UUID
 
 from litestar import Response, Router, post
-from msgspec import UNSET
 
 from app.auth.callers import Caller
 from app.auth.model import Scope
 from app.datasets.catalog import Catalogs
 from app.executions.queue_limit import QueueLimit
 from app.executions.refs import parse_group
-from app.executions.service import RETRY_AFTER
-from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, parse_datetime, read_json, read_query
-from app.http.idempotency import idempotency_key_of, replayed
+from app.http.idempotency import idempotency_key_of
 from app.http.methods import get
 from app.idempotency.model import Repeated
 from app.limits import MAX_SMALL_BODY_BYTES
 from app.pagination import Page
+from app.progress.responses import respond_with_acceptance, respond_with_resource
+from app.progress.waiters import WaiterRegistry
 from app.redrives import reference, service
 from app.redrives.model import CreateRedrive, Redrive, RedriveListFilter, RedrivePlan
 from app.redrives.refs import parse_redrive_id
-from app.redrives.responses import respond_with_redrive
+from app.redrives.responses import progress_of
 from app.resources import Resources
 
 
@@ -56,8 +55,7 @@ async def create_redrive(
     except Repeated as earlier:
         redrive = await service.show(resources, caller.tenant, UUID(earlier.resource))
         is_replay = True
-    headers = {"Location": redrive.url, **RETRY_AFTER, **replayed(is_replay=is_replay)}
-    return Response(redrive, status_code=202, headers=headers)
+    return respond_with_acceptance(redrive, url=redrive.url, is_replay=is_replay)
 
 
 @get("/redrives", operation_class=reference.LIST_REDRIVES, **needs(Scope.READ))
@@ -93,14 +91,8 @@ async def show_redrive(
     ended, or after that many seconds.
     """
     choices = read_query(request, reference.RedriveQuery)
-    return await respond_with_redrive(
-        request,
-        resources,
-        waiters,
-        tenant,
-        parse_redrive_id(redrive),
-        wait=None if choices.wait is UNSET else choices.wait,
-    )
+    progress = progress_of(resources, tenant, parse_redrive_id(redrive))
+    return await respond_with_resource(request, waiters, tenant, progress, wait=choices.wait)
 
 
 @post(

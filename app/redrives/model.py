@@ -11,6 +11,7 @@ from app.dead_letters.filters import Kind, Pipe, Pointer, SchemaChoice, ScriptCh
 from app.execution_errors import WrittenError
 from app.executions.envelope import Reference
 from app.executions.model import ScriptVersionRef
+from app.progress.model import EndingStatus
 from app.replays.model import Moment, ReplayFilter
 from app.runs.model import SnapshotRef
 
@@ -30,7 +31,7 @@ class RedriveKind(StrEnum):
     EXECUTION = "execution"
 
 
-class RedriveStatus(StrEnum):
+class RedriveStatus(EndingStatus):
     """The status of a re-drive; the last three are final."""
 
     QUEUED = "queued"
@@ -38,11 +39,6 @@ class RedriveStatus(StrEnum):
     FINISHED = "finished"
     FAILED = "failed"
     CANCELLED = "cancelled"
-
-    @property
-    def final(self) -> bool:
-        """Whether the status can never change again."""
-        return self not in (RedriveStatus.QUEUED, RedriveStatus.RUNNING)
 
 
 class RedriveFilter(

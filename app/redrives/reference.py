@@ -9,13 +9,14 @@ from app.auth.errors import MissingScope
 from app.auth.model import Scope
 from app.dead_letters.filters import Pipe
 from app.errors import located
-from app.executions.reference import NO_DATABASE, SUBMISSION_PROBLEMS, WAIT_REFUSALS
-from app.executions.waiting.waiters import MAX_WAIT_SECONDS
+from app.executions.reference import SUBMISSION_PROBLEMS
 from app.http.openapi import ResponseSpec, documented, include_schema
 from app.http.openapi_parameters import load_examples
 from app.http.undeclared import not_evaluated
 from app.pagination import Page, PageQuery
 from app.pipes.problems import ScriptForBytes, pipe_not_found
+from app.progress.filters import AcceptedBefore, AcceptedFrom
+from app.progress.reference import NO_DATABASE, ResourceKind, preferring, seconds_for, showing
 from app.redrives.model import (
     MAX_LETTERS,
     CreateRedrive,
@@ -37,10 +38,12 @@ from app.runs.problems import RunNotFinished, RunNotFound
 include_schema(RetryFailure)
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
-_DATE_TIME: Final = {"format": "date-time"}
 _PARAMETERS: Final = {"redrive": "id of the re-drive"}
 _ID: Final = "01a1fbeb-e362-742d-9594-29c5a8afd450"
 _NO_REDRIVE: Final = RedriveNotFound(f"no re-drive {_ID}; GET /redrives lists them")
+_KIND: Final = ResourceKind(
+    noun="re-drive", shape=Redrive, missing=_NO_REDRIVE, parameters=_PARAMETERS, examples=_EXAMPLES
+)
 _SCOPES: Final = (
     MissingScope(Scope.WRITE_PIPES),
     MissingScope(Scope.WRITE_EXECUTIONS),
@@ -56,31 +59,14 @@ class RedriveListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fiel
     ) = UNSET
     pipe: Pipe | UnsetType = UNSET
     run: Annotated[str, Meta(description="id of a run: of its records")] | UnsetType = UNSET
-    created_from: (
-        Annotated[
-            str, Meta(description="accepted at this time or later", extra_json_schema=_DATE_TIME)
-        ]
-        | UnsetType
-    ) = UNSET
-    created_before: (
-        Annotated[str, Meta(description="accepted before this time", extra_json_schema=_DATE_TIME)]
-        | UnsetType
-    ) = UNSET
+    created_from: AcceptedFrom | UnsetType = UNSET
+    created_before: AcceptedBefore | UnsetType = UNSET
 
 
 class RedriveQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of one re-drive."""
 
-    wait: (
-        Annotated[
-            float,
-            Meta(
-                ge=0,
-                description=f"seconds to wait for an open re-drive, {MAX_WAIT_SECONDS} at most",
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    wait: Annotated[float, seconds_for("an open re-drive")] | UnsetType = UNSET
 
 
 CREATE_REDRIVE: Final = documented(
@@ -122,25 +108,11 @@ LIST_REDRIVES: Final = documented(
     examples=_EXAMPLES,
 )
 
-SHOW_REDRIVE: Final = documented(
+SHOW_REDRIVE: Final = showing(
+    _KIND,
     query=RedriveQuery,
-    headers={
-        "Prefer": "`wait=30`: respond when the re-drive has ended, after this many seconds at the "
-        f"latest, {MAX_WAIT_SECONDS} at most (RFC 7240)"
-    },
-    responses={
-        200: ResponseSpec(
-            description="The re-drive in its current state",
-            shape=Redrive,
-            headers={
-                "Retry-After": "seconds until the next poll, while it is open",
-                "Preference-Applied": "with `Prefer: wait`, unless too many already wait",
-            },
-        )
-    },
-    problems=(_NO_REDRIVE, *WAIT_REFUSALS, NO_DATABASE),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
+    prefer=preferring("re-drive", ended="ended"),
+    unended="open",
 )
 
 CANCEL_REDRIVE: Final = documented(

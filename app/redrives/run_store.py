@@ -6,11 +6,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.datasets.parts import Format as DatasetFormat, PartRef
+from app.datasets.parts import Format as DatasetFormat
 from app.db import Connection, from_row
 from app.limits import MIB, Limits
 from app.redrives.store import IS_OPEN
-from app.runs.error_store import StoredLine
+from app.runs.error_store import StoredLine, stored_line
 from app.runs.model import Emit, RunStatus
 from app.sandbox.outcomes import Io, ScriptKind
 from app.sandbox.parts import Format
@@ -288,14 +288,6 @@ def _prefix(kind: str | None) -> bytes | None:
 
 
 def _failed(row: Mapping[str, Any]) -> FailedRecord:
-    stored = None
-    if row["blob_key"] is not None:
-        part = PartRef(
-            blob_key=row["blob_key"],
-            raw_bytes=row["raw_bytes"],
-            stored_bytes=row["stored_bytes"],
-        )
-        stored = StoredLine(part=part, lines_before=row["line"] - 1 - row["first_line"])
     return FailedRecord(
         execution_id=row["execution_id"],
         lease_token=row["lease_token"],
@@ -303,5 +295,5 @@ def _failed(row: Mapping[str, Any]) -> FailedRecord:
         path=row["path"],
         line=row["line"],
         record=row["record"],
-        stored=stored,
+        stored=stored_line(row),
     )

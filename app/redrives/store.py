@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 
 from app.db import Connection, from_row
 from app.executions.model import ScriptVersionRef
+from app.progress.filters import matching
 from app.redrives.model import (
     NewRedrive,
     Redrive,
@@ -107,11 +108,7 @@ WITH parameters AS NOT MATERIALIZED (
 {_REDRIVES}
 CROSS JOIN parameters
 WHERE r.tenant_id = parameters.tenant_id AND r.id < parameters.below
-AND (parameters.status IS NULL OR r.status = parameters.status)
-AND (parameters.pipe_id IS NULL OR r.pipe_id = parameters.pipe_id)
-AND (parameters.run_id IS NULL OR r.run_id = parameters.run_id)
-AND (parameters.created_from IS NULL OR r.created_at >= parameters.created_from)
-AND (parameters.created_before IS NULL OR r.created_at < parameters.created_before)
+{matching("r", "status", "pipe_id", "run_id")}
 ORDER BY r.id DESC
 LIMIT $8
 """

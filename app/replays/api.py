@@ -9,12 +9,12 @@ from app.auth.errors import MissingScope
 from app.auth.model import Scope
 from app.batches import service as batches
 from app.executions.queue_limit import QueueLimit
-from app.executions.service import RETRY_AFTER
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json
-from app.http.idempotency import idempotency_key_of, replayed
+from app.http.idempotency import idempotency_key_of
 from app.idempotency.model import Repeated
 from app.limits import MAX_SMALL_BODY_BYTES
+from app.progress.responses import respond_with_acceptance
 from app.replays import reference, service
 from app.replays.model import CreateReplays, QueuedReplays, ReplayPlan
 from app.resources import Resources
@@ -51,8 +51,7 @@ async def create_replays(
         batch = await batches.show(resources, caller.tenant, UUID(earlier.resource))
         url, is_replay = f"/batches/{batch.id}", True
         queued = QueuedReplays(id=batch.id, status=batch.status, items=batch.items, url=url)
-    headers = {"Location": queued.url, **RETRY_AFTER, **replayed(is_replay=is_replay)}
-    return Response(queued, status_code=202, headers=headers)
+    return respond_with_acceptance(queued, url=queued.url, is_replay=is_replay)
 
 
 router = Router(path="/", tags=["executions"], route_handlers=[create_replays])

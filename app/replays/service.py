@@ -157,9 +157,7 @@ async def conditions_of(
     place = pointer.removeprefix("/")
     script_id, version = None if target is None else target.script_id, None
     if not isinstance(chosen.script, UnsetType):
-        named = await scripts.resolve(conn, tenant, parse_ref(chosen.script), allow_archived=True)
-        script_id = named.script_id
-        version = named.version if "@" in chosen.script else None
+        script_id, version = await scripts.resolve_filter(conn, tenant, chosen.script)
     return Conditions(
         script_id=script_id,
         version=version,

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from app.execution_errors import ErrorKind, error_document
 from app.limits import MIB
 from app.metrics import SNAPSHOTS_PUBLISHED
 from app.outages import DatabaseUnavailable
+from app.progress.steps import make_steps, put_off
 from app.resources import Resources
 from app.runs import advance_store, ending, merge_store, publication
 from app.runs.advance_store import ActiveRun, EndedPart, QueuedPart, WaitingPart
@@ -42,7 +44,6 @@ _FEWEST_STATES: Final = 2
 _POLL_SECONDS: Final = 1.0
 _INPUT_DELETED: Final = "the dataset of the input has been deleted"
 _DUE_RUNS: Final = 100
-_FAILED_SECONDS: Final = 60.0
 
 
 async def run_advance(resources: Resources) -> None:
@@ -63,19 +64,10 @@ async def advance_due(resources: Resources, failed: dict[UUID, float]) -> None:
 
     One whose step fails is logged, and tried again after a while.
     """
-    now = asyncio.get_running_loop().time()
-    for run_id in [each for each, until in failed.items() if until <= now]:
-        del failed[run_id]
     async with resources.pool.acquire() as conn:
-        due = await advance_store.select_due_runs(conn, _DUE_RUNS, without=list(failed))
-    for run_id in due:
-        try:
-            await advance(resources, run_id, wait=False)
-        except DatabaseUnavailable:
-            raise
-        except Exception:
-            log.exception("run.step_failed", id=str(run_id))
-            failed[run_id] = now + _FAILED_SECONDS
+        due = await advance_store.select_due_runs(conn, _DUE_RUNS, without=put_off(failed))
+    step = partial(advance, resources, wait=False)
+    await make_steps(due, step, failed, log=log, failure_event="run.step_failed")
 
 
 async def try_advance(resources: Resources, run_id: UUID) -> None:

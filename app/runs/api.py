@@ -5,17 +5,13 @@ from uuid import UUID
 from litestar import MediaType, Response, Router, post
 from litestar.response import Stream
 from litestar.types import ASGIApp
-from msgspec import UNSET
 
-from app.auth.authenticator import Authenticator
 from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
 from app.datasets.catalog import Catalogs
-from app.executions.events_reference import EventsQuery
 from app.executions.labels import labels_in_query
 from app.executions.queue_limit import QueueLimit
-from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import needs, takes_token
 from app.http.bodies import AnyRequest, parse_datetime, read_json, read_query
 from app.http.idempotency import idempotency_key_of
@@ -25,6 +21,15 @@ from app.idempotency.model import Repeated
 from app.limits import MAX_RUN_BODY_BYTES
 from app.pagination import Page
 from app.payloads.responses import respond_with_payload
+from app.progress.reference import EventsQuery
+from app.progress.responses import (
+    respond_to_repetition,
+    respond_to_submission,
+    respond_with_events,
+    respond_with_events_token,
+    respond_with_resource,
+)
+from app.progress.waiters import WaiterRegistry
 from app.resources import Resources
 from app.runs import failed_records, reference, replays, responses, service, submissions
 from app.runs.model import CreateRun, FailedRecord, QueuedRun, Run, RunFilter
@@ -56,8 +61,14 @@ async def create_run(
     try:
         queued = await submissions.create(resources, caller, wanted, key=key)
     except Repeated as earlier:
-        return await _repeated(request, resources, waiters, caller.tenant, earlier)
-    return await responses.respond_to_submission(request, resources, waiters, queued)
+        progress = responses.progress_of(resources, caller.tenant, UUID(earlier.resource))
+        return await respond_to_repetition(
+            request, waiters, progress, queued_as=responses.queued_as
+        )
+    progress = responses.progress_of(resources, caller.tenant, queued.id)
+    return await respond_to_submission(
+        request, waiters, progress, queued, queued_as=responses.queued_as
+    )
 
 
 @get("/runs", operation_class=reference.LIST_RUNS, **needs(Scope.READ))
@@ -96,10 +107,8 @@ async def show_run(
     `?wait=30`: the response then comes when the run has finished, or after that many seconds.
     """
     choices = read_query(request, reference.RunQuery)
-    wait = None if choices.wait is UNSET else choices.wait
-    return await responses.respond_with_run(
-        request, resources, waiters, tenant, parse_run_id(run), wait=wait
-    )
+    progress = responses.progress_of(resources, tenant, parse_run_id(run))
+    return await respond_with_resource(request, waiters, tenant, progress, wait=choices.wait)
 
 
 @get(
@@ -189,8 +198,14 @@ async def replay_run(
     try:
         queued = await replays.replay(resources, caller, parse_run_id(run), key=key)
     except Repeated as earlier:
-        return await _repeated(request, resources, waiters, caller.tenant, earlier)
-    return await responses.respond_to_submission(request, resources, waiters, queued)
+        progress = responses.progress_of(resources, caller.tenant, UUID(earlier.resource))
+        return await respond_to_repetition(
+            request, waiters, progress, queued_as=responses.queued_as
+        )
+    progress = responses.progress_of(resources, caller.tenant, queued.id)
+    return await respond_to_submission(
+        request, waiters, progress, queued, queued_as=responses.queued_as
+    )
 
 
 @get(
@@ -210,9 +225,8 @@ async def show_run_events(
     key: pass a `token` in the address instead.
     """
     read_query(request, EventsQuery)
-    return await responses.respond_with_events(
-        request, resources, waiters, tenant, parse_run_id(run)
-    )
+    progress = responses.progress_of(resources, tenant, parse_run_id(run), is_single=False)
+    return await respond_with_events(request, waiters, tenant, progress, responses.EVENTS)
 
 
 @post(
@@ -231,23 +245,7 @@ async def create_run_events_token(
     """
     run_id = parse_run_id(run)
     await service.show(resources, caller.tenant, run_id, is_single=False)
-    authenticator: Authenticator = request.app.state.authenticator
-    token = await authenticator.create_events_token(caller.key_id, run_id)
-    return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
-
-
-async def _repeated(
-    request: AnyRequest,
-    resources: Resources,
-    waiters: WaiterRegistry,
-    tenant: UUID,
-    earlier: Repeated,
-) -> Response[QueuedRun | Run]:
-    run = await service.show(resources, tenant, UUID(earlier.resource), is_single=False)
-    queued = QueuedRun(id=run.id, status=run.status, url=f"/runs/{run.id}")
-    return await responses.respond_to_submission(
-        request, resources, waiters, queued, is_replay=True
-    )
+    return await respond_with_events_token(request, caller, run_id)
 
 
 router = Router(

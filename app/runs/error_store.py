@@ -105,14 +105,6 @@ async def select_errors(
 
 
 def _found(row: Mapping[str, Any]) -> FoundError:
-    stored = None
-    if row["blob_key"] is not None:
-        part = PartRef(
-            blob_key=row["blob_key"],
-            raw_bytes=row["raw_bytes"],
-            stored_bytes=row["stored_bytes"],
-        )
-        stored = StoredLine(part=part, lines_before=row["line"] - 1 - row["first_line"])
     return FoundError(
         position=ErrorPosition(
             part=row["part"], line=row["line"], task=Task(row["task"]), number=row["number"]
@@ -123,5 +115,15 @@ def _found(row: Mapping[str, Any]) -> FoundError:
         redrive=row["redrive_id"],
         moved_at=row["moved_at"],
         record=row["record"],
-        stored=stored,
+        stored=stored_line(row),
     )
+
+
+def stored_line(row: Mapping[str, Any]) -> StoredLine | None:
+    """Return the place of a record's line; None if its file is deleted."""
+    if row["blob_key"] is None:
+        return None
+    part = PartRef(
+        blob_key=row["blob_key"], raw_bytes=row["raw_bytes"], stored_bytes=row["stored_bytes"]
+    )
+    return StoredLine(part=part, lines_before=row["line"] - 1 - row["first_line"])

@@ -1,35 +1,31 @@
 """List the records that a run went on without, with the beginnings of their lines on request."""
 
-import codecs
-from collections.abc import Sequence
 from contextlib import aclosing
-from typing import Final
 from uuid import UUID
 
 from msgspec import UNSET, Raw, UnsetType
 
 from app.blobs import BlobMissing
 from app.datasets.parts import ObjectCache, read_lines
-from app.limits import EXCERPT_BYTES
 from app.pagination import Page, Paginator
 from app.quotas.turns import TenantTurns
 from app.resources import Resources
 from app.runs.error_store import FoundError, select_errors
+from app.runs.excerpts import excerpt_of
 from app.runs.model import FailedRecord
 from app.runs.problems import run_not_found
 from app.runs.refs import ErrorPosition, parse_position
 from app.runs.store import select_status
 from app.sandbox.parts import Task
 
-_UTF8: Final = codecs.getincrementaldecoder("utf-8")
-
 
 async def list_failed_records(
     resources: Resources, tenant: UUID, run_id: UUID, *, cursor: str | None, limit: int
 ) -> Page[FailedRecord]:
     """Return a page of failed records. Raises RunNotFound, InvalidRequest."""
-    found, next_cursor = await _find(resources, tenant, run_id, cursor, limit, excerpts=False)
-    return Page(items=[_record(each) for each in found], next_cursor=next_cursor)
+    found = await _find(resources, tenant, run_id, cursor, limit, excerpts=False)
+    items = [_record(each) for each in found.items]
+    return Page(items=items, next_cursor=found.next_cursor)
 
 
 async def list_with_excerpts(
@@ -46,10 +42,10 @@ async def list_with_excerpts(
 
     Raises what that raises, and BlobsUnavailable, ObjectDamaged.
     """
-    found, next_cursor = await _find(resources, tenant, run_id, cursor, limit, excerpts=True)
+    found = await _find(resources, tenant, run_id, cursor, limit, excerpts=True)
     async with turns.turn(tenant):
-        items = [_record(each, excerpt=await _excerpt(cache, each)) for each in found]
-    return Page(items=items, next_cursor=next_cursor)
+        items = [_record(each, excerpt=await _excerpt(cache, each)) for each in found.items]
+    return Page(items=items, next_cursor=found.next_cursor)
 
 
 async def _find(
@@ -60,7 +56,7 @@ async def _find(
     limit: int,
     *,
     excerpts: bool,
-) -> tuple[Sequence[FoundError], str | None]:
+) -> Page[FoundError]:
     paginator = Paginator("failed-records", run_id)
     after = ErrorPosition()
     if cursor is not None:
@@ -71,10 +67,8 @@ async def _find(
         )
         if not found and await select_status(conn, tenant, run_id) is None:
             raise run_not_found(run_id)
-    next_cursor = None
-    if len(found) > limit:
-        next_cursor = paginator.cursor(found[limit - 1].position.encode())
-    return found[:limit], next_cursor
+    positions = [each.position.encode() for each in found]
+    return paginator.page_by_position(found, positions, limit=limit)
 
 
 def _record(found: FoundError, *, excerpt: str | UnsetType = UNSET) -> FailedRecord:
@@ -93,20 +87,14 @@ def _record(found: FoundError, *, excerpt: str | UnsetType = UNSET) -> FailedRec
 async def _excerpt(cache: ObjectCache, found: FoundError) -> str | UnsetType:
     """Return the beginning of a line; UNSET if it is deleted, as files of old snapshots are."""
     if found.record is not None:
-        return _decoded(found.record)
+        return excerpt_of(found.record)
     if found.stored is None:
         return UNSET
     try:
         lines = read_lines(cache, found.stored.part, found.stored.lines_before, 1)
         async with aclosing(lines) as only:
             async for line in only:
-                return _decoded(line)
+                return excerpt_of(line)
     except BlobMissing:
         pass
     return UNSET
-
-
-def _decoded(line: bytes) -> str:
-    """Decode the first bytes of a line, without a character that the cut has divided."""
-    is_whole = len(line) < EXCERPT_BYTES
-    return _UTF8("replace").decode(line[:EXCERPT_BYTES], final=is_whole)

@@ -14,6 +14,7 @@ from app.executions.callback_urls import CallbackUrl
 from app.executions.model import Labels, ScriptVersionRef
 from app.limits import LimitChoice, Limits, Priority, Seed
 from app.payloads.model import PayloadRef
+from app.progress.model import EndingStatus
 from app.sandbox.outcomes import Io, ScriptKind
 from app.sandbox.parts import Format, OnError, Task
 from app.sandbox.protocol import Isolation
@@ -33,7 +34,7 @@ MaxErrors = Annotated[int, Meta(ge=0, le=MAX_ERRORS)]
 Format.__name__ = "RunFormat"
 
 
-class RunStatus(StrEnum):
+class RunStatus(EndingStatus):
     """The status of a run; the last three are final."""
 
     QUEUED = "queued"
@@ -41,11 +42,6 @@ class RunStatus(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
-
-    @property
-    def final(self) -> bool:
-        """Whether the status can never change again."""
-        return self not in (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
 class RunErrorKind(StrEnum):

@@ -2,9 +2,8 @@
 
 from uuid import UUID
 
-from app.datasets.quota_store import LOCK_ADDITIONS
+from app.datasets.quota_store import require_room
 from app.db import Connection
-from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
 
 COUNT_ACTIVE_RUNS = """
@@ -19,9 +18,4 @@ async def require_room_for_run(conn: Connection, tenant: UUID, *, limit: int) ->
 
     Raises QuotaExceeded.
     """
-    if not limit:
-        return
-    await conn.execute(LOCK_ADDITIONS, tenant)
-    found: int = await conn.fetchval(COUNT_ACTIVE_RUNS, tenant)
-    if found > limit:
-        raise QuotaExceeded(Quota.ACTIVE_RUNS, limit=limit, used=found - 1)
+    await require_room(conn, tenant, Quota.ACTIVE_RUNS, COUNT_ACTIVE_RUNS, limit=limit)

@@ -5,29 +5,37 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.auth.errors import InvalidToken, MissingScope
-from app.auth.event_tokens import EventsToken
+from app.auth.errors import MissingScope
 from app.auth.model import Scope
 from app.datasets.problems import DatasetDiffers
 from app.datasets.reference import LOST, NO_DATASET, NO_SNAPSHOT
-from app.errors import invalid, located
-from app.executions.events_reference import EventsQuery, events_of
+from app.errors import located
 from app.executions.payload_reference import NO_RANGE, payload_responses
 from app.executions.reference import (
     NO_BLOBS,
-    NO_DATABASE,
     NO_PROCESS,
     NO_SCRIPT,
     NO_VERSION,
     SUBMISSION_PROBLEMS,
-    WAIT_REFUSALS,
 )
-from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.openapi import ANY_JSON, ResponseSpec, documented, include_schema
 from app.http.openapi_parameters import load_examples
 from app.http.ranges import DESCRIBED
 from app.http.undeclared import not_evaluated
 from app.pagination import Page, PageQuery
+from app.progress.filters import AcceptedBefore, AcceptedFrom, LabelTexts
+from app.progress.reference import (
+    NO_DATABASE,
+    ResourceKind,
+    cancelling,
+    creating_token,
+    ended,
+    following,
+    preferring,
+    queued,
+    seconds_for,
+    showing,
+)
 from app.runs.model import CreateRun, FailedRecord, QueuedRun, Run, RunError, RunStatus
 from app.runs.problems import (
     NoRunResult,
@@ -41,31 +49,14 @@ include_schema(RunError)
 
 EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 PARAMETERS: Final = {"run": "id of the run"}
-_DATE_TIME: Final = {"format": "date-time"}
 _NO_RUN: Final = RunNotFound("no run 01a1fbeb-e362-742d-9594-29c5a8afd450; GET /runs lists them")
 _NOT_FINISHED: Final = RunNotFinished("the run is running")
-_QUEUED: Final = ResponseSpec(
-    description="Accepted and committed; poll its address",
-    shape=QueuedRun,
-    headers={
-        "Location": "address of the run",
-        "Retry-After": "seconds until the first poll",
-        "Preference-Applied": "with `Prefer: wait`, unless too many already wait",
-    },
-    links={"showRun": {"run": "id"}},
+_QUEUED: Final = queued("run", QueuedRun, links=("showRun",))
+_ENDED: Final = ended("run", Run)
+_KIND: Final = ResourceKind(
+    noun="run", shape=Run, missing=_NO_RUN, parameters=PARAMETERS, examples=EXAMPLES
 )
-_ENDED: Final = ResponseSpec(
-    description="Accepted, committed and, with `Prefer: wait`, finished in time",
-    shape=Run,
-    headers={
-        "Location": "address of the run",
-        "Preference-Applied": "`wait` and the longest wait in seconds",
-    },
-)
-_PREFER: Final = {
-    "Prefer": "`wait=30`: respond when the run has finished, after this many seconds at the "
-    f"latest, {MAX_WAIT_SECONDS} at most (RFC 7240)"
-}
+_PREFER: Final = preferring("run")
 
 
 class RunListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,34 +73,15 @@ class RunListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=T
         | UnsetType
     ) = UNSET
     status: Annotated[RunStatus, Meta(description="only runs of this status")] | UnsetType = UNSET
-    label: (
-        Annotated[list[str], Meta(description="`name:value`; repeated: all must match")] | UnsetType
-    ) = UNSET
-    created_from: (
-        Annotated[
-            str, Meta(description="accepted at this time or later", extra_json_schema=_DATE_TIME)
-        ]
-        | UnsetType
-    ) = UNSET
-    created_before: (
-        Annotated[str, Meta(description="accepted before this time", extra_json_schema=_DATE_TIME)]
-        | UnsetType
-    ) = UNSET
+    label: LabelTexts | UnsetType = UNSET
+    created_from: AcceptedFrom | UnsetType = UNSET
+    created_before: AcceptedBefore | UnsetType = UNSET
 
 
 class RunQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of one run."""
 
-    wait: (
-        Annotated[
-            float,
-            Meta(
-                ge=0,
-                description=f"seconds to wait for an unfinished run, {MAX_WAIT_SECONDS} at most",
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    wait: Annotated[float, seconds_for("an unfinished run")] | UnsetType = UNSET
 
 
 class RunErrorsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -150,23 +122,7 @@ LIST_RUNS: Final = documented(
     examples=EXAMPLES,
 )
 
-SHOW_RUN: Final = documented(
-    query=RunQuery,
-    headers=_PREFER,
-    responses={
-        200: ResponseSpec(
-            description="The run in its current state",
-            shape=Run,
-            headers={
-                "Retry-After": "seconds until the next poll, while it is unfinished",
-                "Preference-Applied": "with `Prefer: wait`, unless too many already wait",
-            },
-        )
-    },
-    problems=(_NO_RUN, *WAIT_REFUSALS, NO_DATABASE),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
-)
+SHOW_RUN: Final = showing(_KIND, query=RunQuery, prefer=_PREFER)
 
 SHOW_RUN_RESULT: Final = documented(
     headers=DESCRIBED,
@@ -197,17 +153,7 @@ LIST_RUN_ERRORS: Final = documented(
     examples=EXAMPLES,
 )
 
-CANCEL_RUN: Final = documented(
-    responses={200: ResponseSpec(description="The run, cancelled", shape=Run)},
-    problems=(
-        _NO_RUN,
-        RunFinished("the run has succeeded"),
-        not_evaluated("If-Match"),
-        NO_DATABASE,
-    ),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
-)
+CANCEL_RUN: Final = cancelling(_KIND, RunFinished("the run has succeeded"))
 
 REPLAY_RUN: Final = documented(
     headers=_PREFER,
@@ -224,31 +170,6 @@ REPLAY_RUN: Final = documented(
     examples=EXAMPLES,
 )
 
-SHOW_RUN_EVENTS: Final = documented(
-    query=EventsQuery,
-    headers={"Last-Event-ID": "the `id` of the last event that the client has received"},
-    responses={
-        200: ResponseSpec(
-            description="The events as they occur, with a comment after every 15 s without one",
-            shape=events_of("Run", "the run"),
-            media_type="text/event-stream",
-        ),
-        204: ResponseSpec(description="The client already has the final event"),
-    },
-    problems=(
-        invalid("/wait", "is not a parameter of this address"),
-        InvalidToken("the token has expired; POST …/events-token creates another"),
-        _NO_RUN,
-        *WAIT_REFUSALS,
-        NO_DATABASE,
-    ),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
-)
+SHOW_RUN_EVENTS: Final = following(_KIND)
 
-CREATE_RUN_EVENTS_TOKEN: Final = documented(
-    responses={201: ResponseSpec(description="The token and its expiry time", shape=EventsToken)},
-    problems=(not_evaluated("If-Match"), _NO_RUN, NO_DATABASE),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
-)
+CREATE_RUN_EVENTS_TOKEN: Final = creating_token(_KIND)

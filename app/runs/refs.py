@@ -5,7 +5,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from app.pagination import invalid_cursor
-from app.references import is_uuid
+from app.references import parse_id
 from app.runs.problems import RunNotFound
 from app.sandbox.parts import Task
 
@@ -16,9 +16,7 @@ _NUMBER_BYTES = 4
 
 def parse_run_id(text: str) -> UUID:
     """Parse the id of a run. Raises RunNotFound for any other text."""
-    if not is_uuid(text):
-        raise RunNotFound(f"{text!r} is not the id of a run; GET /runs lists them")
-    return UUID(text)
+    return parse_id(text, "a run", RunNotFound, listed="GET /runs")
 
 
 class ErrorPosition(Struct, frozen=True, kw_only=True):

@@ -8,9 +8,10 @@ from typing import Final
 from app.db import Connection, from_row
 from app.executions.retention import select_referenced_keys
 from app.payloads.model import ExpiredBatch, Expiry, PayloadOwner
+from app.progress.expiry import COUNTED, deleted, due
 
 # By the age of their runs, as results by that of their executions.
-ERASE_ERRORS = """
+ERASE_ERRORS = f"""
 WITH due AS MATERIALIZED (
     SELECT e.execution_id, e.lease_token, e.number
     FROM runs AS r
@@ -26,10 +27,9 @@ deleted AS (
       AND e.number = due.number
     RETURNING e.run_id
 )
-SELECT (SELECT count(*) FROM deleted) AS items,
-       (SELECT count(*) FROM deleted) AS rows,
-       ARRAY[]::text[] AS blob_keys
-"""
+SELECT
+{COUNTED}
+"""  # noqa: S608 - put together from constants
 
 
 async def erase_errors(conn: Connection, days: int, limit: int) -> ExpiredBatch:
@@ -37,36 +37,15 @@ async def erase_errors(conn: Connection, days: int, limit: int) -> ExpiredBatch:
     return from_row(ExpiredBatch, *await conn.fetch(ERASE_ERRORS, days, limit))
 
 
-# A few at a time: each may have 100,000 parts. These are deleted before, as executions; a callback
-# that is still tried keeps a run.
-DELETE_RUNS = """
-WITH due AS MATERIALIZED (
-    SELECT r.id
-    FROM runs AS r
-    WHERE r.finished_at < clock_timestamp() - make_interval(days => $1)
-      AND NOT EXISTS (SELECT FROM executions AS e WHERE e.run_id = r.id)
-      AND (
-          r.callback_url IS NULL
-          OR r.finished_at < clock_timestamp() - make_interval(days => $1 + 4)
-          OR (
-              SELECT c.status
-              FROM callbacks AS c
-              WHERE c.tenant_id = r.tenant_id AND c.subject = 'run' AND c.subject_id = r.id
-          ) IS DISTINCT FROM 'pending'
-      )
-    ORDER BY r.finished_at, r.id
-    LIMIT least($2, 10)
-    FOR UPDATE OF r SKIP LOCKED
-),
-deleted AS (
-    DELETE FROM runs AS r
-    USING due
-    WHERE r.id = due.id
-    RETURNING r.id
-)
-SELECT (SELECT count(*) FROM deleted) AS items,
-       (SELECT count(*) FROM deleted) AS rows,
-       ARRAY[]::text[] AS blob_keys
+# Each may have 100,000 parts.
+_RUNS_AT_ONCE: Final = 10
+# These are deleted before, as executions.
+_WITH_PARTS: Final = "SELECT FROM executions AS e WHERE e.run_id = r.id"
+DELETE_RUNS = f"""
+WITH {due("runs", "r", subject="run", unless=_WITH_PARTS, at_once=_RUNS_AT_ONCE)},
+{deleted("runs", "r")}
+SELECT
+{COUNTED}
 """
 
 

@@ -9,8 +9,7 @@ from app.audit.model import Action
 from app.audit.store import log_action
 from app.auth.callers import Caller, reauthorize_before_commit
 from app.datasets import service as datasets
-from app.datasets.refs import DatasetRef, parse_ref as parse_dataset_ref
-from app.db import Connection
+from app.datasets.refs import parse_ref
 from app.pagination import Page, Paginator
 from app.payloads.model import StoredPayload
 from app.resources import Resources
@@ -26,7 +25,6 @@ from app.runs.problems import (
 )
 from app.runs.result_store import select_result
 from app.scripts import service as scripts
-from app.scripts.refs import parse_ref as parse_script_ref
 
 log = structlog.get_logger(__name__)
 
@@ -60,30 +58,17 @@ async def list_runs(
     """
     paginator = Paginator("runs", wanted, script, dataset)
     below = paginator.below(cursor)
-    if dataset is not None:
-        ref = parse_dataset_ref(dataset)
+    ref = None if dataset is None else parse_ref(dataset)
+    if ref is not None:
         wanted = replace(wanted, dataset=ref.name, snapshot=ref.snapshot)
     async with resources.pool.acquire() as conn:
         if script is not None:
-            version = await scripts.resolve(
-                conn, tenant, parse_script_ref(script), allow_archived=True
-            )
-            wanted = replace(
-                wanted,
-                script_id=version.script_id,
-                version=version.version if "@" in script else None,
-            )
+            script_id, version = await scripts.resolve_filter(conn, tenant, script)
+            wanted = replace(wanted, script_id=script_id, version=version)
         runs = await store.select_run_page(conn, tenant, wanted, below=below, limit=limit + 1)
-        if dataset is not None and cursor is None and not runs:
-            await _require_dataset(conn, tenant, parse_dataset_ref(dataset))
+        if ref is not None and cursor is None and not runs:
+            await datasets.require(conn, tenant, ref)
     return paginator.page(runs, [run.id for run in runs], limit=limit)
-
-
-async def _require_dataset(conn: Connection, tenant: UUID, ref: DatasetRef) -> None:
-    if ref.snapshot is None:
-        await datasets.read_dataset(conn, tenant, ref.name)
-    else:
-        await datasets.resolve(conn, tenant, ref)
 
 
 async def find_result(resources: Resources, tenant: UUID, run_id: UUID) -> StoredPayload:

@@ -7,13 +7,14 @@ from uuid import UUID
 
 import asyncpg
 from msgspec import UNSET, Raw
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from app.datasets.model import Mode
 from app.db import Connection, from_row
 from app.executions.model import ScriptVersionRef
 from app.limits import Limits
 from app.payloads.model import PayloadRef
+from app.progress.filters import matching
 from app.runs.model import (
     Emit,
     Offer,
@@ -122,14 +123,8 @@ WITH parameters AS NOT MATERIALIZED (
 )
 {_RUNS}
 WHERE r.id < parameters.below
-AND (parameters.script_id IS NULL OR r.script_id = parameters.script_id)
-AND (parameters.version IS NULL OR r.version = parameters.version)
-AND (parameters.dataset IS NULL OR r.dataset = parameters.dataset)
-AND (parameters.snapshot IS NULL OR r.snapshot = parameters.snapshot)
-AND (parameters.status IS NULL OR r.status = parameters.status)
 AND r.labels @> parameters.labels
-AND (parameters.created_from IS NULL OR r.created_at >= parameters.created_from)
-AND (parameters.created_before IS NULL OR r.created_at < parameters.created_before)
+{matching("r", "script_id", "version", "dataset", "snapshot", "status")}
 ORDER BY r.id DESC
 LIMIT $12
 """
@@ -144,15 +139,8 @@ async def select_run_page(
         tenant_id=tenant,
         is_single=False,
         below=below,
-        script_id=wanted.script_id,
-        version=wanted.version,
-        dataset=wanted.dataset,
-        snapshot=wanted.snapshot,
-        status=wanted.status,
-        labels=wanted.labels,
-        created_from=wanted.created_from,
-        created_before=wanted.created_before,
         limit=limit,
+        **asdict(wanted),
     )
     return [_run(row) for row in await conn.fetch(SELECT_RUN_PAGE, *values)]
 

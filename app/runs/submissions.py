@@ -1,8 +1,7 @@
 """Accept runs: resolve what they name, check it, store the run with the dataset of its output."""
 
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from uuid import UUID
 
 import uuid_utils.compat as uuid
@@ -18,7 +17,7 @@ from app.datasets.problems import DatasetDiffers, dataset_not_found
 from app.datasets.refs import DatasetRef, parse_new_name, parse_ref as parse_dataset_ref
 from app.datasets.store import ResolvedSnapshot
 from app.db import Connection
-from app.errors import InvalidRequest, Problem, invalid, located
+from app.errors import about, invalid, located
 from app.executions.acceptance import require_room
 from app.executions.callback_urls import callback_url_in_json, require_room_for_callback
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
@@ -167,11 +166,11 @@ def require_write_datasets(caller: Caller) -> None:
 
 
 async def _resolve_input(conn: Connection, tenant: UUID, wanted: CreateRun) -> _Input:
-    with _about("/script"):
+    with about("/script"):
         ref = parse_script_ref(wanted.script)
         version = await scripts.resolve(conn, tenant, ref)
     offer = await select_offer(conn, tenant, version.script_id, version.version)
-    with _about("/dataset"):
+    with about("/dataset"):
         dataset = parse_dataset_ref(wanted.dataset)
         snapshot = await datasets.resolve(conn, tenant, dataset)
     format_ = format_of(wanted, snapshot.format)
@@ -196,7 +195,7 @@ async def _keep(
 ) -> tuple[ResolvedSnapshot, InputTotals]:
     """Keep a snapshot until the transaction ends, if it is still there."""
     assert found.number is not None  # noqa: S101 - it is resolved
-    with _about("/dataset"):
+    with about("/dataset"):
         totals = await select_input(conn, tenant, found.dataset_id, found.number)
         if totals is None:
             raise dataset_not_found(found.name)
@@ -277,14 +276,3 @@ def _new_run(
         request_id=request_id,
         traceparent=traceparent,
     )
-
-
-@contextmanager
-def _about(pointer: str) -> Iterator[None]:
-    """Let the problems of a block name the member of the body that they are about."""
-    try:
-        yield
-    except InvalidRequest:
-        raise
-    except Problem as problem:
-        raise located(pointer, problem) from None

@@ -20,7 +20,7 @@ from app.resources import Resources
 from app.scripts import resolution_store, store
 from app.scripts.model import ResolvedVersion, Script, Version
 from app.scripts.problems import no_process, script_archived, script_not_found, version_not_found
-from app.scripts.refs import ScriptRef
+from app.scripts.refs import ScriptRef, parse_ref
 from app.settings import Settings
 
 
@@ -136,6 +136,15 @@ async def resolve(
     return require_version(
         ref, await resolution_store.resolve(conn, tenant, ref), allow_archived=allow_archived
     )
+
+
+async def resolve_filter(conn: Connection, tenant: UUID, text: str) -> tuple[UUID, int | None]:
+    """Return the script that a filter names, and the version if it names one: `cards@3`.
+
+    Raises ScriptNotFound, VersionNotFound.
+    """
+    found = await resolve(conn, tenant, parse_ref(text), allow_archived=True)
+    return found.script_id, found.version if "@" in text else None
 
 
 def require_version(

@@ -9,17 +9,10 @@ from typing import Any, Final, TypedDict
 from uuid import UUID
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
-from app.executions.model import Execution
 from app.executions.store import execution_of
-
-
-class Outcome(Struct, frozen=True, kw_only=True):
-    """A finished execution as its tenant's clients see it."""
-
-    tenant: UUID
-    execution: Execution
+from app.progress.waiters import Outcome
 
 
 class _OutcomeRow(TypedDict):
@@ -80,10 +73,8 @@ def decode_outcome(row: Raw) -> Outcome | None:
         decoded = _OUTCOME_ROW.decode(row)
     except msgspec.DecodeError:
         return None
-    return Outcome(
-        tenant=decoded["tenant_id"],
-        execution=execution_of({**decoded, "batch_id": None, "run_id": None}),
-    )
+    execution = execution_of({**decoded, "batch_id": None, "run_id": None})
+    return Outcome(tenant=decoded["tenant_id"], id=execution.id, resource=execution)
 
 
 _OUTCOME_ROW: Final = msgspec.json.Decoder(_OutcomeRow)

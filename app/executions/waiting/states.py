@@ -6,11 +6,9 @@ from contextlib import suppress
 from typing import Final
 
 from app.executions.model import Execution, ExecutionState, Status
-from app.executions.waiting.waiters import Waiter
 from app.outages import DatabaseUnavailable
+from app.progress.waiters import KEEP_ALIVE_SECONDS, Waiter
 
-# How often a stream without events shows that it is alive, and its caller is checked again.
-KEEP_ALIVE_SECONDS: Final = 15.0
 # Above the number of any other state: attempts are far fewer.
 _FINAL_EVENT: Final = 1_000
 
@@ -26,7 +24,8 @@ async def await_final(
     deadline = asyncio.get_running_loop().time() + seconds
     while await waiter.wait(until=deadline) and not waiter.stopped:
         if waiter.outcome is not None:
-            return waiter.outcome
+            final: Execution = waiter.outcome.resource
+            return final
         with suppress(DatabaseUnavailable):
             execution = await read()
             if execution.status.final:
@@ -40,7 +39,7 @@ async def follow(
     """Yield each state of an execution, from `execution` to the final one.
 
     `seen` is the id of the last event that the client has; that state is not repeated. None
-    stands for HEARTBEAT_SECONDS without a change. Short-lived states may be skipped: what is
+    stands for KEEP_ALIVE_SECONDS without a change. Short-lived states may be skipped: what is
     yielded is the state that was read last.
     """
     loop = asyncio.get_running_loop()

@@ -11,24 +11,16 @@ from crivo.batch_models import Batch, QueuedBatch, QueuedReplays, ReplayPlan
 from crivo.bodies import Body, encode
 from crivo.errors import NotFinished
 from crivo.models import Page
-from crivo.options import Ref, ReplayFilter, SubmitOptions, as_query
+from crivo.options import Ref, ReplayFilter, SubmitOptions, as_query, conditions_on_executions
 from crivo.retries import Flow
 from crivo.session import Session
-from crivo.waits import ACCEPTANCE_SECONDS, wait_for_end
-from crivo.wire import Request, segment
+from crivo.waits import ACCEPTANCE_SECONDS, acceptance, wait_for_end
+from crivo.wire import JSON, Request, path_to
 
 # A list of values, or the lines as they are: bytes, a Path, an open binary file, or an iterator.
 Inputs: TypeAlias = Sequence[Any] | bytes | Path | BinaryIO | Iterator[bytes] | AsyncIterator[bytes]
 
-# Names of conditions where the API's differ.
-_CONDITIONS: Final = {
-    "error_kind": "error.kind",
-    "labels": "label",
-    "created_from": "from",
-    "created_before": "to",
-}
 _LINES: Final = {"Content-Type": "application/x-ndjson"}
-_JSON: Final = {"Content-Type": "application/json"}
 
 
 def submit(
@@ -39,7 +31,7 @@ def submit(
         method="POST",
         path="/batches",
         query=[("script", str(script)), *as_query(options)],
-        headers=_JSON if is_array else _LINES,
+        headers=JSON if is_array else _LINES,
         body=_body(inputs),
         creates=True,
         key=options.get("idempotency_key"),
@@ -93,28 +85,18 @@ def cancel(session: Session, batch: UUID | str) -> Flow[Batch]:
 
 def path_of(batch: UUID | str, part: str = "") -> str:
     """Return the path of a batch, or of a part of it."""
-    path = f"/batches/{segment(batch)}"
-    return f"{path}/{part}" if part else path
+    return path_to("batches", batch, part)
 
 
 def _replays(script: Ref | None, filters: ReplayFilter) -> dict[str, Any]:
-    conditions = {_CONDITIONS.get(name, name): value for name, value in filters.items()}
-    document: dict[str, Any] = {"filter": conditions}
+    document: dict[str, Any] = {"filter": conditions_on_executions(filters)}
     if script is not None:
         document["script"] = str(script)
     return document
 
 
 def _post_replays(document: dict[str, Any], *, creates: bool) -> Request:
-    body = Body(json.encode(document))
-    return Request(
-        method="POST",
-        path="/replays",
-        headers=_JSON,
-        body=body,
-        creates=creates,
-        wait=ACCEPTANCE_SECONDS,
-    )
+    return acceptance("/replays", json.encode(document), creates=creates)
 
 
 def _body(inputs: Inputs) -> Body:

@@ -1,21 +1,18 @@
 """Flows of comparisons: run two versions over recorded inputs."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from msgspec import json
 
-from crivo.bodies import Body
 from crivo.comparison_models import Comparison
 from crivo.errors import NotFinished
 from crivo.options import Ref
 from crivo.retries import Flow
 from crivo.session import Session
-from crivo.waits import ACCEPTANCE_SECONDS, wait_for_end
-from crivo.wire import Request, segment
-
-_JSON: Final = {"Content-Type": "application/json"}
+from crivo.waits import acceptance, wait_for_end
+from crivo.wire import path_to
 
 
 def start(
@@ -35,14 +32,7 @@ def start(
     document: dict[str, Any] = {"from": old, "to": new, "sample": sample}
     if priority is not None:
         document["priority"] = priority
-    request = Request(
-        method="POST",
-        path=f"/scripts/{segment(script)}/comparisons",
-        headers=_JSON,
-        body=Body(json.encode(document)),
-        creates=True,
-        wait=ACCEPTANCE_SECONDS,
-    )
+    request = acceptance(path_to("scripts", script, "comparisons"), json.encode(document))
     return (yield from session.fetch(request, Comparison))
 
 
@@ -63,4 +53,4 @@ def wait(session: Session, comparison: UUID | str, *, timeout: float | None) -> 
 
 
 def _path_of(comparison: UUID | str) -> str:
-    return f"/comparisons/{segment(comparison)}"
+    return path_to("comparisons", comparison)

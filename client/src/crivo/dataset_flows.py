@@ -1,6 +1,6 @@
 """Flows of datasets, their snapshots and files."""
 
-from typing import Any, Final
+from typing import Any
 
 from msgspec import json
 
@@ -11,9 +11,7 @@ from crivo.models import Page
 from crivo.options import as_query
 from crivo.retries import Flow
 from crivo.session import Session
-from crivo.wire import Reply, Request, path_segments, segment
-
-_JSON: Final = {"Content-Type": "application/json"}
+from crivo.wire import JSON, Reply, Request, path_segments, path_to, segment
 
 
 def put(
@@ -24,7 +22,7 @@ def put(
     request = Request(
         method="PUT",
         path=path_of(name),
-        headers={**_JSON, **condition},
+        headers={**JSON, **condition},
         body=Body(json.encode({k: v for k, v in document.items() if v is not None})),
     )
     return (yield from session.fetch(request, Dataset))
@@ -118,8 +116,7 @@ def files_page(
 
 def path_of(dataset: str, part: str = "") -> str:
     """Return the path of a dataset or of a reference such as `scores@7`, or of a part of it."""
-    path = f"/datasets/{segment(dataset)}"
-    return f"{path}/{part}" if part else path
+    return path_to("datasets", dataset, part)
 
 
 def path_of_file(dataset: str, path: str) -> str:

@@ -12,10 +12,9 @@ from crivo.options import ExecutionFilter, Ref, SubmitOptions, as_query
 from crivo.retries import Flow
 from crivo.session import Session
 from crivo.waits import wait_for_end
-from crivo.wire import Reply, Request, segment
+from crivo.wire import JSON, Reply, Request, path_to, segment
 
 _JSON_TYPE: Final = "application/json"
-_JSON: Final = {"Content-Type": _JSON_TYPE}
 _ACCEPTED: Final = 202
 _UNAVAILABLE: Final = 503
 
@@ -47,7 +46,7 @@ def replay(session: Session, execution: UUID | str, *, script: Ref | None) -> Fl
     request = Request(
         method="POST",
         path=path_of(execution, "replay"),
-        headers=_JSON,
+        headers=JSON,
         body=Body(json.encode(document)),
         creates=True,
     )
@@ -157,5 +156,4 @@ def ready() -> Flow[Ready]:
 
 def path_of(execution: UUID | str, part: str = "") -> str:
     """Return the path of an execution, or of a part of it."""
-    path = f"/executions/{segment(execution)}"
-    return f"{path}/{part}" if part else path
+    return path_to("executions", execution, part)

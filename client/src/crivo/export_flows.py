@@ -1,39 +1,27 @@
 """Flows of exports: a snapshot as Parquet files."""
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import TypeAlias
 from uuid import UUID
 
-from crivo.bodies import Body, encode
+from crivo.bodies import encode
 from crivo.errors import ExportCancelled, ExportFailed, NotFinished
 from crivo.export_models import BadRowInfo, Export, ExportFile, Manifest, QueuedExport
 from crivo.models import Page
 from crivo.options import ExportFilter, ExportOptions, as_query
 from crivo.retries import Flow
 from crivo.session import Session
-from crivo.waits import ACCEPTANCE_SECONDS, wait_for_end
-from crivo.wire import Request, path_segments, segment
+from crivo.waits import acceptance, wait_for_end
+from crivo.wire import Request, path_segments, path_to
 
 OnProgress: TypeAlias = Callable[[Export], None]
-
-_JSON: Final = {"Content-Type": "application/json"}
-# While somebody looks, an export is shown this often.
-_SHOWN_SECONDS: Final = 1.0
 
 
 def create(session: Session, dataset: str, *, options: ExportOptions) -> Flow[QueuedExport]:
     """Ask for an export; it is stored when this returns."""
     document = {"dataset": dataset, **options}
     document.pop("idempotency_key", None)
-    request = Request(
-        method="POST",
-        path="/exports",
-        headers=_JSON,
-        body=Body(encode(document)),
-        creates=True,
-        key=options.get("idempotency_key"),
-        wait=ACCEPTANCE_SECONDS,
-    )
+    request = acceptance("/exports", encode(document), key=options.get("idempotency_key"))
     return (yield from session.fetch(request, QueuedExport))
 
 
@@ -46,13 +34,9 @@ def wait(
     session: Session, export: UUID | str, *, timeout: float | None, on_progress: OnProgress | None
 ) -> Flow[Export]:
     """Wait until an export has finished. Raises NotFinished after `timeout` seconds."""
-    path = path_of(export)
-    if on_progress is None:
-        found = yield from wait_for_end(session, path, Export, timeout=timeout)
-    else:
-        found = yield from wait_for_end(
-            session, path, Export, timeout=timeout, step=_SHOWN_SECONDS, on_state=on_progress
-        )
+    found = yield from wait_for_end(
+        session, path_of(export), Export, timeout=timeout, on_state=on_progress
+    )
     if not found.is_final:
         done = f"{found.progress.tasks_done} of {found.progress.tasks} tasks"
         message = f"export {export} has finished {done} of stage {found.progress.stage}"
@@ -117,8 +101,7 @@ def manifest(session: Session, export: UUID | str) -> Flow[Manifest]:
 
 def path_of(export: UUID | str, part: str = "") -> str:
     """Return the path of an export, or of a part of it."""
-    path = f"/exports/{segment(export)}"
-    return f"{path}/{part}" if part else path
+    return path_to("exports", export, part)
 
 
 def path_of_file(export: UUID | str, path: str) -> str:

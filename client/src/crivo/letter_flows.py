@@ -1,6 +1,6 @@
 """Flows of dead letters: events that pipes could not forward."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 from uuid import UUID
 
@@ -16,21 +16,19 @@ from crivo.letter_models import (
     LetterCounts,
 )
 from crivo.models import Page
-from crivo.options import LetterFilter, as_query
+from crivo.options import LetterFilter, as_query, conditions_on_letters
 from crivo.retries import Flow, Retry, pause_before_resuming
 from crivo.session import Session
-from crivo.wire import Reply, Request, segment
+from crivo.wire import Reply, Request, path_to
 
 _PATH: Final = "/dead-letters"
-# Names of conditions where the API's differ.
-_CONDITIONS: Final = {"failed_from": "from", "failed_before": "to"}
 
 
 def letters_page(
     session: Session, cursor: str | None, *, size: int, filters: LetterFilter
 ) -> Flow[Page[DeadLetter]]:
     """Show one page of dead letters, newest first; it can be empty while there is a next one."""
-    query = as_query({"cursor": cursor, "limit": size, **conditions_of(filters)})
+    query = as_query({"cursor": cursor, "limit": size, **conditions_on_letters(filters)})
     return (yield from session.get(_PATH, Page[DeadLetter], query))
 
 
@@ -58,7 +56,7 @@ def erase(session: Session, letter: UUID | str) -> Flow[None]:
 
 def erase_all(session: Session, filters: LetterFilter) -> Flow[int]:
     """Erase the events of all letters that match; return how many. Raises InvalidRequest."""
-    query = as_query(conditions_of(filters))
+    query = as_query(conditions_on_letters(filters))
     erased = 0
     while True:
         request = Request(method="DELETE", path=_PATH, query=query)
@@ -68,15 +66,9 @@ def erase_all(session: Session, filters: LetterFilter) -> Flow[int]:
             return erased
 
 
-def conditions_of(filters: LetterFilter) -> Mapping[str, object]:
-    """Return filters under the API's names."""
-    return {_CONDITIONS.get(name, name): value for name, value in filters.items()}
-
-
 def path_of(letter: UUID | str, part: str = "") -> str:
     """Return the path of a letter, or of a part of it."""
-    path = f"{_PATH}/{segment(letter)}"
-    return f"{path}/{part}" if part else path
+    return path_to("dead-letters", letter, part)
 
 
 class LetterLines:
@@ -85,7 +77,7 @@ class LetterLines:
     def __init__(self, filters: LetterFilter, *, retry: Retry) -> None:
         """Start before the first letter."""
         self.finished = False
-        self._query = [*as_query(conditions_of(filters)), ("form", "full")]
+        self._query = [*as_query(conditions_on_letters(filters)), ("form", "full")]
         self._retry = retry
         self._failures = 0
         self._last: UUID | None = None

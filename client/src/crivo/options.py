@@ -3,13 +3,22 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TypedDict
+from typing import Final, TypedDict
 from uuid import UUID
 
 from crivo.bodies import encode
 
 # A script's name, id or reference, such as `cards`, `cards@3` or `cards@prod`.
 Ref = str | UUID
+
+# Names of conditions where the API's differ.
+_OF_LETTERS: Final = {"failed_from": "from", "failed_before": "to"}
+_OF_EXECUTIONS: Final = {
+    "error_kind": "error.kind",
+    "labels": "label",
+    "created_from": "from",
+    "created_before": "to",
+}
 
 
 class LimitOptions(TypedDict, total=False):
@@ -87,15 +96,15 @@ class CheckOptions(LimitOptions, SchemaOptions, total=False):
 
 
 class ExecutionFilter(TypedDict, total=False):
-    """Filters of a list of executions; all of them apply."""
+    """Filters of a list of executions; all of them apply, None filters nothing."""
 
-    script: str
-    status: str
-    batch: UUID | str
-    run: UUID | str
-    labels: Mapping[str, str]
-    created_from: datetime
-    created_before: datetime
+    script: str | None
+    status: str | None
+    batch: UUID | str | None
+    run: UUID | str | None
+    labels: Mapping[str, str] | None
+    created_from: datetime | None
+    created_before: datetime | None
 
 
 class ReplayFilter(TypedDict, total=False):
@@ -128,13 +137,13 @@ class RedriveFilter(TypedDict, total=False):
 
 
 class RedriveListFilter(TypedDict, total=False):
-    """Filters of a list of re-drives; all of them apply. `pipe` is its name or its id."""
+    """Filters of a list of re-drives; all apply, None filters nothing. `pipe` is its name or id."""
 
-    status: str
-    pipe: str
-    run: str
-    created_from: datetime
-    created_before: datetime
+    status: str | None
+    pipe: str | None
+    run: str | None
+    created_from: datetime | None
+    created_before: datetime | None
 
 
 class RunOptions(LimitOptions, total=False):
@@ -165,14 +174,14 @@ class RunOptions(LimitOptions, total=False):
 
 
 class RunFilter(TypedDict, total=False):
-    """Filters of a list of runs; all of them apply."""
+    """Filters of a list of runs; all of them apply, None filters nothing."""
 
-    script: str
-    dataset: str
-    status: str
-    labels: Mapping[str, str]
-    created_from: datetime
-    created_before: datetime
+    script: str | None
+    dataset: str | None
+    status: str | None
+    labels: Mapping[str, str] | None
+    created_from: datetime | None
+    created_before: datetime | None
 
 
 class ExportOptions(TypedDict, total=False):
@@ -203,13 +212,13 @@ class ExportOptions(TypedDict, total=False):
 
 
 class ExportFilter(TypedDict, total=False):
-    """Filters of a list of exports; all of them apply."""
+    """Filters of a list of exports; all of them apply, None filters nothing."""
 
-    dataset: str
-    status: str
-    labels: Mapping[str, str]
-    created_from: datetime
-    created_before: datetime
+    dataset: str | None
+    status: str | None
+    labels: Mapping[str, str] | None
+    created_from: datetime | None
+    created_before: datetime | None
 
 
 class LetterFilter(TypedDict, total=False):
@@ -264,6 +273,16 @@ class SendOptions(TypedDict, total=False):
     parallel: int
     state_folder: Path
     on_progress: Callable[[int, int], None]
+
+
+def conditions_on_executions(filters: Mapping[str, object]) -> dict[str, object]:
+    """Return the conditions of ReplayFilter under the API's names."""
+    return {_OF_EXECUTIONS.get(name, name): value for name, value in filters.items()}
+
+
+def conditions_on_letters(filters: Mapping[str, object]) -> dict[str, object]:
+    """Return the conditions of LetterFilter, or of RedriveFilter, under the API's names."""
+    return {_OF_LETTERS.get(name, name): value for name, value in filters.items()}
 
 
 def as_query(options: Mapping[str, object]) -> list[tuple[str, str]]:

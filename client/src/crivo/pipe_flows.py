@@ -11,9 +11,8 @@ from crivo.options import as_query
 from crivo.pipe_models import AcceptedEvents, Pipe
 from crivo.retries import Flow
 from crivo.session import Session
-from crivo.wire import Request, segment
+from crivo.wire import JSON, Request, path_to
 
-_JSON: Final = {"Content-Type": "application/json"}
 _NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 # Lines of one request; the service takes 16 MiB, and a line of 1 MiB.
 _PART_BYTES: Final = 4 * 1024 * 1024
@@ -22,7 +21,7 @@ _PART_BYTES: Final = 4 * 1024 * 1024
 def put(session: Session, name: str, definition: Mapping[str, Any]) -> Flow[Pipe]:
     """Create a pipe, or change its definition."""
     body = Body(json.encode(definition))
-    request = Request(method="PUT", path=path_of(name), headers=_JSON, body=body)
+    request = Request(method="PUT", path=path_of(name), headers=JSON, body=body)
     return (yield from session.fetch(request, Pipe))
 
 
@@ -59,7 +58,7 @@ def send(session: Session, name: str, event: Data, event_id: str | None) -> Flow
     request = Request(
         method="POST",
         path=path_of(name, "events"),
-        headers={**_JSON, **named},
+        headers={**JSON, **named},
         body=Body(event),
         creates=True,
     )
@@ -95,5 +94,4 @@ def parts_of(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 def path_of(name: str, part: str = "") -> str:
     """Return the path of a pipe, or of a part of it."""
-    path = f"/pipes/{segment(name)}"
-    return f"{path}/{part}" if part else path
+    return path_to("pipes", name, part)

@@ -16,7 +16,7 @@ from crivo.models import Page
 from crivo.options import as_query
 from crivo.retries import Flow
 from crivo.session import Session
-from crivo.wire import Request, segment
+from crivo.wire import JSON, Request, segment
 
 # A string, or a number, compared by its text: 1 and 1.0 are two keys. Raw is a key's JSON as it is.
 Key: TypeAlias = str | int | float | Raw
@@ -26,7 +26,6 @@ MAX_KEYS: Final = 1_000
 MAX_HISTORY: Final = 1_000
 # Longer keys do not fit into an address.
 _MAX_SEGMENT: Final = 4_000
-_JSON: Final = {"Content-Type": "application/json"}
 _NEXT: Final = re.compile(r'<([^>?]+)\?([^>]*)>; *rel="?next"?')
 
 
@@ -96,7 +95,7 @@ def _find(session: Session, dataset: str, keys: Sequence[Key]) -> Flow[list[Reco
     request = Request(
         method="POST",
         path=path_of(dataset, "records"),
-        headers=_JSON,
+        headers=JSON,
         body=Body(b'{"keys":[%b]}' % b",".join(map(_as_json, keys))),
     )
     reply = yield from session.deliver(request)

@@ -1,30 +1,25 @@
 """Flows of re-drives: try dead letters, failed records and failed executions again."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from msgspec import json
 
-from crivo.bodies import Body
 from crivo.errors import NotFinished
 from crivo.models import Page
-from crivo.options import RedriveFilter, RedriveListFilter, Ref, as_query
+from crivo.options import (
+    RedriveFilter,
+    RedriveListFilter,
+    Ref,
+    as_query,
+    conditions_on_executions,
+    conditions_on_letters,
+)
 from crivo.redrive_models import Redrive, RedrivePlan
 from crivo.retries import Flow
 from crivo.session import Session
-from crivo.waits import ACCEPTANCE_SECONDS, wait_for_end
-from crivo.wire import Request, segment
-
-_JSON: Final = {"Content-Type": "application/json"}
-# Names of conditions where the API's differ.
-_OF_LETTERS: Final = {"failed_from": "from", "failed_before": "to"}
-_OF_EXECUTIONS: Final = {
-    "error_kind": "error.kind",
-    "labels": "label",
-    "created_from": "from",
-    "created_before": "to",
-}
+from crivo.waits import acceptance, wait_for_end
+from crivo.wire import Request, path_to
 
 
 def create(
@@ -73,36 +68,24 @@ def redrives_page(
 
 def cancel(session: Session, redrive: UUID | str) -> Flow[Redrive]:
     """Cancel a re-drive. Raises Conflict if it has ended."""
-    request = Request(method="POST", path=f"{path_of(redrive)}/cancel")
+    request = Request(method="POST", path=path_of(redrive, "cancel"))
     return (yield from session.fetch(request, Redrive))
 
 
-def path_of(redrive: UUID | str) -> str:
-    """Return the path of a re-drive."""
-    return f"/redrives/{segment(redrive)}"
+def path_of(redrive: UUID | str, part: str = "") -> str:
+    """Return the path of a re-drive, or of a part of it."""
+    return path_to("redrives", redrive, part)
 
 
 def _document(on: Ref | None, filters: RedriveFilter) -> dict[str, Any]:
-    chosen = _renamed(filters, _OF_LETTERS)
-    if "execution" in chosen:
-        chosen["execution"] = _renamed(chosen["execution"], _OF_EXECUTIONS)
+    chosen = conditions_on_letters(filters)
+    if "execution" in filters:
+        chosen["execution"] = conditions_on_executions(filters["execution"])
     document: dict[str, Any] = {"filter": chosen}
     if on is not None:
         document["script"] = str(on)
     return document
 
 
-def _renamed(filters: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    return {names.get(name, name): value for name, value in filters.items()}
-
-
 def _post(document: dict[str, Any], *, creates: bool, key: str | None = None) -> Request:
-    return Request(
-        method="POST",
-        path="/redrives",
-        headers=_JSON,
-        body=Body(json.encode(document)),
-        creates=creates,
-        key=key,
-        wait=ACCEPTANCE_SECONDS,
-    )
+    return acceptance("/redrives", json.encode(document), creates=creates, key=key)

@@ -6,21 +6,18 @@ from uuid import UUID
 
 from msgspec import UNSET
 
-from crivo.bodies import Body, encode
+from crivo.bodies import encode
 from crivo.errors import NotFinished, RunCancelled, RunFailed
 from crivo.models import Page
 from crivo.options import Ref, RunFilter, RunOptions, as_query
 from crivo.retries import Flow
 from crivo.run_models import FailedRecord, QueuedRun, Run, RunResult
 from crivo.session import Session
-from crivo.waits import ACCEPTANCE_SECONDS, wait_for_end
-from crivo.wire import Request, segment
+from crivo.waits import ACCEPTANCE_SECONDS, acceptance, wait_for_end
+from crivo.wire import Request, path_to
 
 OnProgress: TypeAlias = Callable[[Run], None]
 
-_JSON: Final = {"Content-Type": "application/json"}
-# While somebody looks, a run is shown this often.
-_SHOWN_SECONDS: Final = 1.0
 _LIMITS: Final = ("wall_ms", "max_cpu_ms", "memory_bytes", "max_output_bytes")
 # Members of the output, and the options' names for them.
 _OUTPUT: Final = {"dataset": "output", "key": "key", "mode": "mode"}
@@ -28,15 +25,8 @@ _OUTPUT: Final = {"dataset": "output", "key": "key", "mode": "mode"}
 
 def submit(session: Session, script: Ref, dataset: str, *, options: RunOptions) -> Flow[QueuedRun]:
     """Submit a run; it is stored when this returns."""
-    request = Request(
-        method="POST",
-        path="/runs",
-        headers=_JSON,
-        body=Body(encode(_document(script, dataset, options))),
-        creates=True,
-        key=options.get("idempotency_key"),
-        wait=ACCEPTANCE_SECONDS,
-    )
+    content = encode(_document(script, dataset, options))
+    request = acceptance("/runs", content, key=options.get("idempotency_key"))
     return (yield from session.fetch(request, QueuedRun))
 
 
@@ -57,13 +47,9 @@ def wait(
     session: Session, run: UUID | str, *, timeout: float | None, on_progress: OnProgress | None
 ) -> Flow[Run]:
     """Wait until a run has finished. Raises NotFinished after `timeout` seconds."""
-    path = path_of(run)
-    if on_progress is None:
-        found = yield from wait_for_end(session, path, Run, timeout=timeout)
-    else:
-        found = yield from wait_for_end(
-            session, path, Run, timeout=timeout, step=_SHOWN_SECONDS, on_state=on_progress
-        )
+    found = yield from wait_for_end(
+        session, path_of(run), Run, timeout=timeout, on_state=on_progress
+    )
     if not found.is_final:
         done = f"{found.progress.parts_done} of {found.progress.parts} parts"
         raise NotFinished(f"run {run} has finished {done} after {timeout:g} s", found)
@@ -113,8 +99,7 @@ def cancel(session: Session, run: UUID | str) -> Flow[Run]:
 
 def path_of(run: UUID | str, part: str = "") -> str:
     """Return the path of a run, or of a part of it."""
-    path = f"/runs/{segment(run)}"
-    return f"{path}/{part}" if part else path
+    return path_to("runs", run, part)
 
 
 def _document(script: Ref, dataset: str, options: RunOptions) -> dict[str, Any]:

@@ -23,9 +23,8 @@ from crivo.schema_models import (
 from crivo.script_flows import Source, source_bytes
 from crivo.script_models import Alias
 from crivo.session import Session
-from crivo.wire import Reply, Request, segment
+from crivo.wire import JSON, Reply, Request, segment
 
-_JSON: Final = {"Content-Type": "application/json"}
 _NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 _CREATED: Final = 201
 _PAGE: Final = 200
@@ -52,7 +51,7 @@ def push(
     request = Request(
         method="PUT",
         path=f"/schemas/{segment(name)}",
-        headers=_JSON,
+        headers=JSON,
         body=Body(_around(document, dict(options))),
     )
     reply = yield from session.deliver(request)
@@ -64,7 +63,7 @@ def check(session: Session, document: Source, options: CheckSchemaOptions) -> Fl
     request = Request(
         method="POST",
         path="/schemas/check",
-        headers=_JSON,
+        headers=JSON,
         body=Body(_around(document, dict(options))),
     )
     return (yield from session.fetch(request, CheckedSchema))
@@ -139,7 +138,7 @@ def promote(session: Session, schema: Ref, name: str, to: int | str) -> Flow[Ali
     request = Request(
         method="PUT",
         path=f"/schemas/{segment(schema)}/aliases/{segment(name)}",
-        headers=_JSON,
+        headers=JSON,
         body=Body(json.encode({"version": number})),
         overwrites=True,
     )
@@ -151,7 +150,7 @@ def change(session: Session, schema: Ref, members: dict[str, object]) -> Flow[Sc
     request = Request(
         method="PATCH",
         path=f"/schemas/{segment(schema)}",
-        headers=_JSON,
+        headers=JSON,
         body=Body(json.encode(members)),
     )
     return (yield from session.fetch(request, Schema))
@@ -163,7 +162,7 @@ def validate(session: Session, schema: Ref, data: Data, *, excerpts: bool) -> Fl
         method="POST",
         path=f"/schemas/{segment(schema)}/validate",
         query=as_query({"excerpts": excerpts or None}),
-        headers=_JSON,
+        headers=JSON,
         body=Body(data),
     )
     return (yield from session.fetch(request, Validated))

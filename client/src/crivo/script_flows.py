@@ -15,13 +15,12 @@ from crivo.options import CheckOptions, PushOptions, Ref, as_query
 from crivo.retries import Flow
 from crivo.script_models import Accepted, Alias, CreatedScript, Pushed, Script, Version
 from crivo.session import Session
-from crivo.wire import Request, segment
+from crivo.wire import JSON, Request, segment
 
 # A source: its text, its bytes, or the path of its file.
 Source = str | bytes | Path
 
 _JAVASCRIPT: Final = {"Content-Type": "text/javascript"}
-_JSON: Final = {"Content-Type": "application/json"}
 _CREATED: Final = 201
 _SCHEMAS: Final = ("input_schema", "output_schema")
 _PAGE: Final = 200
@@ -73,7 +72,7 @@ def check(
     request = Request(
         method="POST",
         path="/scripts/check",
-        headers=_JSON,
+        headers=JSON,
         body=Body(json.encode(document)),
     )
     return (yield from session.fetch(request, Accepted))
@@ -151,7 +150,7 @@ def promote(
     number = to
     if not isinstance(to, int):
         number = (yield from version(session, script, to)).version
-    headers = {**_JSON, "If-Match": condition} if condition else _JSON
+    headers = {**JSON, "If-Match": condition} if condition else JSON
     document: dict[str, Any] = {"version": number}
     if comparison is not None:
         document["comparison"] = str(comparison)
@@ -190,7 +189,7 @@ def set_archived(session: Session, script: Ref, *, archived: bool) -> Flow[Scrip
             Request(
                 method="PATCH",
                 path=f"/scripts/{segment(script)}",
-                headers=_JSON,
+                headers=JSON,
                 body=Body(json.encode({"archived": archived})),
             ),
             Script,

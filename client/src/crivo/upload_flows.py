@@ -14,9 +14,8 @@ from crivo.errors import NotFound
 from crivo.retries import Flow
 from crivo.session import Session
 from crivo.waits import ACCEPTANCE_SECONDS
-from crivo.wire import Request, path_segments, segment
+from crivo.wire import JSON, Request, path_segments, segment
 
-_JSON: Final = {"Content-Type": "application/json"}
 # The service stores a part, and may have to wait for its disk.
 _PART_SECONDS: Final = 60.0
 
@@ -26,7 +25,7 @@ def begin(session: Session, dataset: str, *, mode: str) -> Flow[Upload]:
     request = Request(
         method="POST",
         path=path_of(dataset, "uploads"),
-        headers=_JSON,
+        headers=JSON,
         body=Body(json.encode({"mode": mode})),
         creates=True,
     )
@@ -75,7 +74,7 @@ def commit(session: Session, upload: UUID, files: list[dict[str, object]]) -> Fl
     request = Request(
         method="POST",
         path=_path_of(upload, "commit"),
-        headers=_JSON,
+        headers=JSON,
         body=Body(json.encode({"files": files})),
         wait=ACCEPTANCE_SECONDS,
     )

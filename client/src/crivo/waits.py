@@ -4,16 +4,19 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
+from crivo.bodies import Body
 from crivo.errors import Refused
 from crivo.retries import Flow, Pause
 from crivo.session import Session
-from crivo.wire import Request
+from crivo.wire import JSON, Request
 
 # The service may take as long to accept 100,000 items.
 ACCEPTANCE_SECONDS: Final = 300.0
 # Below the service's maximum of 60 s, and below the patience of most proxies.
 _WAIT_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 1.0
+# While somebody looks, a resource is shown this often.
+_SHOWN_SECONDS: Final = 1.0
 # The service has no room for another waiting request, but answers at once without waiting.
 _NO_ROOM: Final = frozenset({"too-many-waiting", "no-room-to-wait"})
 
@@ -29,19 +32,34 @@ class Ending(Protocol):
 EndingT = TypeVar("EndingT", bound=Ending)
 
 
+def acceptance(
+    path: str, content: bytes, *, creates: bool = True, key: str | None = None
+) -> Request:
+    """Return the request for work that is described in JSON, and takes a while to accept."""
+    return Request(
+        method="POST",
+        path=path,
+        headers=JSON,
+        body=Body(content),
+        creates=creates,
+        key=key,
+        wait=ACCEPTANCE_SECONDS,
+    )
+
+
 def wait_for_end(
     session: Session,
     path: str,
     shape: type[EndingT],
     *,
     timeout: float | None,
-    step: float = _WAIT_SECONDS,
     on_state: Callable[[EndingT], None] | None = None,
 ) -> Flow[EndingT]:
     """Wait until a resource is final; return it as it is by then, or after `timeout` seconds.
 
-    `on_state` gets it after each request, which waits for `step` seconds at most.
+    `on_state` gets it after each request, and about once a second.
     """
+    step = _WAIT_SECONDS if on_state is None else _SHOWN_SECONDS
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         left = step if deadline is None else max(0.0, deadline - time.monotonic())

@@ -17,6 +17,8 @@ from crivo.json_text import decode
 
 T = TypeVar("T")
 
+JSON: Final = {"Content-Type": "application/json"}
+
 _MAX_SHOWN: Final = 120
 _REDIRECTS: Final = range(300, 400)
 _FIRST_ERROR: Final = 400
@@ -102,6 +104,12 @@ class Reply(Struct, frozen=True, kw_only=True):
 def segment(text: object) -> str:
     """Quote one segment of a path; `@` of a reference stays readable."""
     return quote(str(text), safe="@")
+
+
+def path_to(collection: str, name: object, part: str = "") -> str:
+    """Return the path of a resource of a collection, or of a part of it."""
+    path = f"/{collection}/{segment(name)}"
+    return f"{path}/{part}" if part else path
 
 
 def path_segments(path: str) -> str:

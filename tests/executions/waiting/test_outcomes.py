@@ -21,10 +21,10 @@ from app.executions.model import Execution, Finish, Status
 from app.executions.replay_store import insert_replay
 from app.executions.waiting.outcomes import decode_outcome
 from app.executions.waiting.states import await_final
-from app.executions.waiting.waiters import WaiterRegistry, open_waiter_registry
 from app.notifications import CHANNEL, Notice, decode
 from app.payloads.model import StoredPayload
 from app.payloads.writer import stored_inline
+from app.progress.waiters import WaiterRegistry, open_waiter_registry
 from app.resources import Resources
 from tests.support.queues import SUCCESS, Queues
 
@@ -92,8 +92,8 @@ async def test_a_pushed_outcome_is_what_a_read_finds_byte_for_byte(
     pushed = decode_outcome(notice.outcome)
     assert pushed is not None
     read = await _read(queues, tenant, execution)
-    assert (pushed.tenant, pushed.execution) == (tenant, read)
-    assert msgspec.json.encode(pushed.execution) == msgspec.json.encode(read)
+    assert (pushed.tenant, pushed.resource) == (tenant, read)
+    assert msgspec.json.encode(pushed.resource) == msgspec.json.encode(read)
 
 
 async def test_params_and_callback_url_are_pushed_too(queues: Queues) -> None:
@@ -105,9 +105,9 @@ async def test_params_and_callback_url_are_pushed_too(queues: Queues) -> None:
     pushed = decode_outcome(notice.outcome)
     assert pushed is not None
     read = await _read(queues, tenant, execution)
-    assert msgspec.json.encode(pushed.execution) == msgspec.json.encode(read)
+    assert msgspec.json.encode(pushed.resource) == msgspec.json.encode(read)
     assert b'"params":{"a": 1.0}' in msgspec.json.encode(read)
-    assert pushed.execution.callback_url == URL
+    assert pushed.resource.callback_url == URL
 
 
 @pytest.mark.parametrize("outcome", ["a result", "a failure"])
@@ -124,7 +124,7 @@ async def test_a_replay_is_pushed_with_its_comparison(queues: Queues, outcome: s
     pushed = decode_outcome(notice.outcome)
     assert pushed is not None
     read = await _read(queues, tenant, execution)
-    assert msgspec.json.encode(pushed.execution) == msgspec.json.encode(read)
+    assert msgspec.json.encode(pushed.resource) == msgspec.json.encode(read)
     assert read.replay_of == original
     assert read.replay is not UNSET
     assert read.replay.identical
@@ -142,7 +142,7 @@ async def test_data_erased_during_the_run_is_not_pushed(queues: Queues) -> None:
     pushed = decode_outcome(notice.outcome)
     assert pushed is not None
     read = await _read(queues, tenant, execution)
-    assert msgspec.json.encode(pushed.execution) == msgspec.json.encode(read)
+    assert msgspec.json.encode(pushed.resource) == msgspec.json.encode(read)
     assert b"data_erased_at" in msgspec.json.encode(read)
 
 
@@ -212,7 +212,7 @@ async def test_a_waiting_reader_reads_after_a_notice_without_an_outcome(
 async def test_an_outcome_of_another_tenant_wakes_and_shows_nothing(queues: Queues) -> None:
     await queues.accept(await queues.tenant())
     [notice] = await _notices_of(queues, SUCCESS)
-    registry = WaiterRegistry(limit=9, tenant_limit=9)
+    registry = WaiterRegistry(decode_outcome, limit=9, tenant_limit=9)
 
     with registry.waiter(uuid.uuid7(), final_only=True) as waiter:
         waiter.register(notice.ended[0])
@@ -226,7 +226,7 @@ async def test_an_outcome_of_another_execution_wakes_and_shows_nothing(queues: Q
     tenant = await queues.tenant()
     await queues.accept(tenant)
     [notice] = await _notices_of(queues, SUCCESS)
-    registry = WaiterRegistry(limit=9, tenant_limit=9)
+    registry = WaiterRegistry(decode_outcome, limit=9, tenant_limit=9)
     other = uuid.uuid7()
 
     with registry.waiter(tenant, final_only=True) as waiter:
@@ -239,7 +239,7 @@ async def test_an_outcome_of_another_execution_wakes_and_shows_nothing(queues: Q
 
 @pytest.mark.parametrize("row", [b"{}", b"[]", b'{"id": 1}'])
 async def test_an_outcome_in_another_form_wakes_a_reader_that_reads(row: bytes) -> None:
-    registry = WaiterRegistry(limit=9, tenant_limit=9)
+    registry = WaiterRegistry(decode_outcome, limit=9, tenant_limit=9)
     execution = uuid.uuid7()
 
     with registry.waiter(uuid.uuid7(), final_only=True) as waiter:
@@ -282,7 +282,9 @@ async def _read(queues: Queues, tenant: UUID, execution: UUID) -> Execution:
 async def _waiting(
     queues: Queues, resources: Resources, tenant: UUID
 ) -> AsyncIterator[tuple[UUID, "asyncio.Task[Execution]"]]:
-    async with open_waiter_registry(resources.settings, resources.notifier) as registry:
+    opened = open_waiter_registry(resources.settings, resources.notifier, decode_outcome)
+    async with opened as registry:
+        registry.watch(store.select_states)
         with registry.waiter(tenant, final_only=True) as waiter:
             [execution] = await queues.accept(tenant)
             waiter.register(execution)

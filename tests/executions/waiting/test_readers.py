@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from app.db import Connection, Pool
 from app.executions import store
 from app.executions.model import Execution
+from app.executions.waiting.outcomes import decode_outcome
 from app.executions.waiting.readers import read_execution
-from app.executions.waiting.waiters import WaiterRegistry
 from app.lanes import MAX_SHARED_BYTES
 from app.notifications import Notice
 from app.payloads.writer import stored_inline
+from app.progress.waiters import WaiterRegistry
 from app.resources import Resources
 from tests.support.queues import SUCCESS, Queues
 
@@ -49,7 +50,7 @@ async def test_readers_woken_by_one_notice_read_in_one_statement(
 ) -> None:
     tenant = await queues.tenant()
     ids = await queues.accept(tenant, 6)
-    registry = WaiterRegistry(limit=10, tenant_limit=10)
+    registry = WaiterRegistry(decode_outcome, limit=10, tenant_limit=10)
 
     async def read(execution: UUID) -> Execution | None:
         with registry.waiter(tenant, final_only=True) as waiter:

@@ -5,27 +5,21 @@ from typing import Unpack
 from uuid import UUID
 
 from crivo import batch_flows as flows
-from crivo.aio.driver import AsyncDriver
+from crivo.aio.calls import AsyncCalls
 from crivo.batch_flows import Inputs
 from crivo.batch_models import Batch, BatchResult, QueuedBatch, QueuedReplays, ReplayPlan
-from crivo.events import Watch
 from crivo.options import Ref, ReplayFilter, SubmitOptions
 from crivo.result_lines import ResultLines, result_of
 
 Id = UUID | str
 
 
-class AsyncBatches:
+class AsyncBatches(AsyncCalls):
     """Many inputs of one upload, each an execution of its own.
 
     `inputs` is a list of values, or their lines as they are: bytes, a Path, an open binary file or
     an iterator of chunks. With `is_array`, the bytes are one JSON array instead.
     """
-
-    def __init__(self, driver: AsyncDriver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     async def submit(
         self,
@@ -91,8 +85,7 @@ class AsyncBatches:
 
     def watch(self, batch: Id) -> AsyncIterator[Batch]:
         """Yield a batch as its items end, at most once a second, until all have."""
-        path = flows.path_of(batch, "events")
-        return self._driver.stream(Watch(path, Batch, retry=self._session.retry))
+        return self._states(flows.path_of(batch, "events"), Batch)
 
     async def results(self, batch: Id, *, status: Sequence[str] = ()) -> AsyncIterator[BatchResult]:
         """Yield the outcome of each item in the order of the inputs, or of each with a status."""

@@ -4,20 +4,15 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from crivo import comparison_flows as flows
-from crivo.aio.driver import AsyncDriver
+from crivo.aio.calls import AsyncCalls
 from crivo.comparison_models import Comparison
 from crivo.options import Ref
 
 Id = UUID | str
 
 
-class AsyncComparisons:
+class AsyncComparisons(AsyncCalls):
     """Comparisons of two versions of a script over the inputs of earlier executions."""
-
-    def __init__(self, driver: AsyncDriver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     async def start(
         self,

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import BinaryIO, Unpack
 
 from crivo import dataset_flows as flows, record_flows
-from crivo.aio.driver import AsyncDriver
+from crivo.aio.calls import AsyncCalls
 from crivo.aio.sending import send
 from crivo.dataset_models import Dataset, File, Record, Sent, Snapshot
-from crivo.downloads import Download
 from crivo.folders import find_files
 from crivo.options import DatasetOptions, SendOptions
 from crivo.record_flows import Key
@@ -17,17 +16,12 @@ from crivo.saving import replacing
 from crivo.sending import PARALLEL, Sending
 
 
-class AsyncDatasets:
+class AsyncDatasets(AsyncCalls):
     """Files of lines, and their records by key.
 
     `dataset` is a name such as `scores`, and where something is read also a reference such as
     `scores@7`.
     """
-
-    def __init__(self, driver: AsyncDriver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     async def put(self, dataset: str, **options: Unpack[DatasetOptions]) -> Dataset:
         """Create a dataset, or change its description and retention. Raises Conflict."""
@@ -65,8 +59,7 @@ class AsyncDatasets:
 
     def file_chunks(self, dataset: str, path: str) -> AsyncIterator[bytes]:
         """Read the exact bytes of a file in constant memory."""
-        address = flows.path_of_file(dataset, path)
-        return self._driver.stream(Download(address, retry=self._session.retry))
+        return self._bytes(flows.path_of_file(dataset, path))
 
     async def download(self, dataset: str, path: str, target: Path | BinaryIO) -> int:
         """Write a file's exact bytes; return their number. A Path gets all of them, or none."""

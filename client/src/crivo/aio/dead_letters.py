@@ -5,7 +5,7 @@ from typing import Unpack
 from uuid import UUID
 
 from crivo import letter_flows as flows
-from crivo.aio.driver import AsyncDriver
+from crivo.aio.calls import AsyncCalls
 from crivo.letter_flows import LetterLines
 from crivo.letter_models import DeadLetter, DeadLetterWithEvent, LetterCount
 from crivo.options import LetterFilter
@@ -13,13 +13,8 @@ from crivo.options import LetterFilter
 Id = UUID | str
 
 
-class AsyncDeadLetters:
+class AsyncDeadLetters(AsyncCalls):
     """Events that pipes could not forward, with the reasons."""
-
-    def __init__(self, driver: AsyncDriver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     def list(
         self, *, page_size: int = 200, **filters: Unpack[LetterFilter]

@@ -6,26 +6,19 @@ from typing import BinaryIO, Unpack
 from uuid import UUID
 
 from crivo import execution_flows as flows
-from crivo.aio.driver import AsyncDriver
+from crivo.aio.calls import AsyncCalls
 from crivo.bodies import Data
-from crivo.downloads import Download
-from crivo.events import Watch
 from crivo.models import Callback, Console, Execution, Queued, Result
 from crivo.options import ExecutionFilter, Ref, SubmitOptions
 
 Id = UUID | str
 
 
-class AsyncExecutions:
+class AsyncExecutions(AsyncCalls):
     """Executions of scripts. Data is JSON bytes, a Path, an open binary file, or a JSON value.
 
     For a version over bytes it is any bytes, and `media_type` says what they are.
     """
-
-    def __init__(self, driver: AsyncDriver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     async def submit(
         self,
@@ -88,8 +81,7 @@ class AsyncExecutions:
 
     def watch(self, execution: Id) -> AsyncIterator[Execution]:
         """Yield an execution at each change of its status, until it has finished."""
-        path = flows.path_of(execution, "events")
-        return self._driver.stream(Watch(path, Execution, retry=self._session.retry))
+        return self._states(flows.path_of(execution, "events"), Execution)
 
     async def cancel(self, execution: Id) -> Execution:
         """Cancel an execution. Raises Conflict if it has finished."""
@@ -135,8 +127,7 @@ class AsyncExecutions:
         await self._driver.do(flows.erase(self._session, execution))
 
     def _chunks(self, execution: Id, part: str) -> AsyncIterator[bytes]:
-        path = flows.path_of(execution, part)
-        return self._driver.stream(Download(path, retry=self._session.retry))
+        return self._bytes(flows.path_of(execution, part))
 
 
 async def _write(chunks: AsyncIterator[bytes], target: Path | BinaryIO) -> int:

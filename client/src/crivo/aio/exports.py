@@ -7,9 +7,7 @@ from typing import Unpack
 from uuid import UUID
 
 from crivo import export_flows as flows
-from crivo.aio.driver import AsyncDriver
-from crivo.downloads import Download
-from crivo.events import Watch
+from crivo.aio.calls import AsyncCalls
 from crivo.export_flows import OnProgress
 from crivo.export_folder import ExportFolder
 from crivo.export_models import BadRowInfo, Export, ExportFile, Manifest, QueuedExport
@@ -19,16 +17,11 @@ from crivo.streams import OnBytes
 Id = UUID | str
 
 
-class AsyncExports:
+class AsyncExports(AsyncCalls):
     """A snapshot as Parquet files, deduplicated and partitioned.
 
     `on_progress` is called with the export about once a second, and at its end.
     """
-
-    def __init__(self, driver: AsyncDriver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     async def create(self, dataset: str, **options: Unpack[ExportOptions]) -> QueuedExport:
         """Ask for an export of a dataset such as `events` or `events@4`; it is stored on return."""
@@ -58,8 +51,7 @@ class AsyncExports:
 
     def watch(self, export: Id) -> AsyncIterator[Export]:
         """Yield an export as its tasks end, at most once a second, until it has finished."""
-        path = flows.path_of(export, "events")
-        return self._driver.stream(Watch(path, Export, retry=self._session.retry))
+        return self._states(flows.path_of(export, "events"), Export)
 
     async def cancel(self, export: Id) -> Export:
         """Cancel an export; nothing of it is published. Raises Conflict if it has finished."""
@@ -73,8 +65,7 @@ class AsyncExports:
 
     def file_chunks(self, export: Id, path: str) -> AsyncIterator[bytes]:
         """Read the exact bytes of a file in constant memory."""
-        address = flows.path_of_file(export, path)
-        return self._driver.stream(Download(address, retry=self._session.retry))
+        return self._bytes(flows.path_of_file(export, path))
 
     async def download(
         self, export: Id, folder: Path | str, *, on_progress: OnBytes | None = None

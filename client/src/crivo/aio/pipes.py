@@ -4,18 +4,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from crivo import pipe_flows as flows
-from crivo.aio.driver import AsyncDriver
+from crivo.aio.calls import AsyncCalls
 from crivo.bodies import Data
 from crivo.pipe_models import AcceptedEvents, Pipe
 
 
-class AsyncPipes:
+class AsyncPipes(AsyncCalls):
     """Pipes, through which events go from a source to a sink."""
-
-    def __init__(self, driver: AsyncDriver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     async def put(self, name: str, definition: Mapping[str, Any]) -> Pipe:
         """Create a pipe, or change its definition: `from`, `schema`, `script`, `to`, `batch`."""

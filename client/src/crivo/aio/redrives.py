@@ -5,23 +5,18 @@ from typing import Unpack
 from uuid import UUID
 
 from crivo import redrive_flows as flows
-from crivo.aio.driver import AsyncDriver
+from crivo.aio.calls import AsyncCalls
 from crivo.options import RedriveFilter, RedriveListFilter, Ref
 from crivo.redrive_models import Redrive, RedrivePlan
 
 Id = UUID | str
 
 
-class AsyncRedrives:
+class AsyncRedrives(AsyncCalls):
     """Failed work that is tried again: dead letters, records of runs, executions.
 
     The conditions name one of `pipe`, `run` and `execution`; `on` is the version that tries again.
     """
-
-    def __init__(self, driver: AsyncDriver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     async def create(
         self,

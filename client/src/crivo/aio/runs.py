@@ -6,9 +6,7 @@ from typing import BinaryIO, Unpack
 from uuid import UUID
 
 from crivo import run_flows as flows
-from crivo.aio.driver import AsyncDriver
-from crivo.downloads import Download
-from crivo.events import Watch
+from crivo.aio.calls import AsyncCalls
 from crivo.options import Ref, RunFilter, RunOptions
 from crivo.run_flows import OnProgress
 from crivo.run_models import FailedRecord, QueuedRun, Run, RunResult
@@ -17,16 +15,11 @@ from crivo.saving import replacing
 Id = UUID | str
 
 
-class AsyncRuns:
+class AsyncRuns(AsyncCalls):
     """A script over a whole dataset, in parts that run at the same time.
 
     `on_progress` is called with the run about once a second, and at its end.
     """
-
-    def __init__(self, driver: AsyncDriver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     async def submit(self, script: Ref, dataset: str, **options: Unpack[RunOptions]) -> QueuedRun:
         """Submit a run over a dataset such as `scores` or `scores@7`; it is stored on return."""
@@ -80,8 +73,7 @@ class AsyncRuns:
 
     def result_chunks(self, run: Id) -> AsyncIterator[bytes]:
         """Read the exact bytes of the fold's result in constant memory."""
-        path = flows.path_of(run, "result")
-        return self._driver.stream(Download(path, retry=self._session.retry))
+        return self._bytes(flows.path_of(run, "result"))
 
     async def save_result(self, run: Id, target: Path | BinaryIO) -> int:
         """Write the result; return its size in bytes. A Path gets all of them, or none."""
@@ -102,8 +94,7 @@ class AsyncRuns:
 
     def watch(self, run: Id) -> AsyncIterator[Run]:
         """Yield a run as its parts end, at most once a second, until it has finished."""
-        path = flows.path_of(run, "events")
-        return self._driver.stream(Watch(path, Run, retry=self._session.retry))
+        return self._states(flows.path_of(run, "events"), Run)
 
     def errors(
         self, run: Id, *, excerpt: bool = False, page_size: int = 200

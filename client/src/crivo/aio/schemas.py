@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Unpack
 
 from crivo import schema_flows as flows
-from crivo.aio.driver import AsyncDriver
+from crivo.aio.calls import AsyncCalls
 from crivo.bodies import Body, Data
 from crivo.options import CheckSchemaOptions, PushSchemaOptions, Ref, TableOptions
 from crivo.schema_models import CheckedSchema, PushedSchema, Schema, SchemaVersion, Validated
@@ -13,13 +13,8 @@ from crivo.script_flows import Source
 from crivo.script_models import Alias
 
 
-class AsyncSchemas:
+class AsyncSchemas(AsyncCalls):
     """Schemas, their versions and aliases. A `schema` is an id, a name or a reference."""
-
-    def __init__(self, driver: AsyncDriver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     async def push(
         self, name: str, document: Source, **options: Unpack[PushSchemaOptions]

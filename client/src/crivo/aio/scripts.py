@@ -5,19 +5,14 @@ from typing import Unpack
 from uuid import UUID
 
 from crivo import script_flows as flows
-from crivo.aio.driver import AsyncDriver
+from crivo.aio.calls import AsyncCalls
 from crivo.options import CheckOptions, PushOptions, Ref
 from crivo.script_flows import Source
 from crivo.script_models import Accepted, Alias, Pushed, Script, Version
 
 
-class AsyncScripts:
+class AsyncScripts(AsyncCalls):
     """Scripts, their versions and aliases. A `script` is an id or a name."""
-
-    def __init__(self, driver: AsyncDriver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     async def push(self, name: str, source: Source, **options: Unpack[PushOptions]) -> Pushed:
         """Create a script, or add a version unless the newest one has this very source.

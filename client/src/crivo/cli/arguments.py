@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, cast
 
 from cyclopts import Group, Parameter
+from cyclopts.types import NonNegativeInt
 from msgspec import DecodeError, json
 
 from crivo.cli.exit_codes import UsageError
@@ -17,6 +18,17 @@ from crivo.sync.client import Crivo
 
 SERVICE: Final = Group("Service", sort_key=2)
 LIMITS: Final = Group("Limits", sort_key=1)
+
+# Of several commands.
+Limit = Annotated[NonNegativeInt, Parameter(help="How many; 0 means all.")]
+Timeout = Annotated[float | None, Parameter(help="Seconds to wait for the end.")]
+WithLabels = Annotated[
+    tuple[str, ...],
+    Parameter(help="Only those with NAME:VALUE; repeatable.", show_default=False),
+]
+WithStatus = Annotated[
+    str | None, Parameter(help="Only queued, running, succeeded, failed or cancelled ones.")
+]
 
 _KEY_HELP: Final = "API key; others can see it in the list of processes."
 

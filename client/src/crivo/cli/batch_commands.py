@@ -4,12 +4,11 @@ from itertools import islice
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
-from cyclopts.types import NonNegativeInt
 
 from crivo.batch_models import Batch, QueuedBatch
-from crivo.cli.arguments import LimitFlags, Service, SubmitFlags
+from crivo.cli.arguments import Limit, LimitFlags, Service, SubmitFlags
 from crivo.cli.diagnostics import show_error
-from crivo.cli.output import say, write_bytes
+from crivo.cli.output import page_size, say, write_bytes
 from crivo.cli.progress import counting, wait_in_steps
 from crivo.cli.run_command import opened
 from crivo.errors import CrivoError, NotFinished, Refused, Unreachable
@@ -67,20 +66,16 @@ def batch(
 
 
 @batches.command(name="list")
-def list_batches(*, limit: NonNegativeInt = 20, service: Service | None = None) -> None:
-    """List batches, newest first.
-
-    Parameters
-    ----------
-    limit
-        How many; 0 means all.
-    """
+def list_batches(*, limit: Limit = 20, service: Service | None = None) -> None:
+    """List batches, newest first."""
     service = service or Service()
     with service.client() as client:
-        found = client.batches.list(page_size=min(limit or 200, 200))
-        service.output.rows(
+        found = client.batches.list(page_size=page_size(limit))
+        service.output.items(
             ("id", "script", "status", "created", "items", "ended", "failed"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            found,
+            _cells,
+            limit=limit,
         )
 
 

@@ -3,15 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from itertools import islice
-from typing import Annotated
 
-from cyclopts import App, Parameter
-from cyclopts.types import NonNegativeInt
+from cyclopts import App
 
-from crivo.cli.arguments import Service, labels_argument
+from crivo.cli.arguments import Limit, Service, Timeout, WithLabels, WithStatus, labels_argument
 from crivo.cli.diagnostics import show_error, show_warnings
-from crivo.cli.output import say, write_bytes, write_json, write_line
+from crivo.cli.output import page_size, say, write_bytes, write_json, write_line
 from crivo.cli.progress import waiting
 from crivo.cli.run_command import print_outcome
 from crivo.errors import CrivoError, NotFound
@@ -27,12 +24,12 @@ executions = App(name="executions", help="List, show and cancel executions.", so
 def list_executions(
     *,
     script: str | None = None,
-    status: str | None = None,
+    status: WithStatus = None,
     batch: str | None = None,
     run: str | None = None,
-    label: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
+    label: WithLabels = (),
     since: datetime | None = None,
-    limit: NonNegativeInt = 20,
+    limit: Limit = 20,
     service: Service | None = None,
 ) -> None:
     """List executions, newest first.
@@ -41,39 +38,29 @@ def list_executions(
     ----------
     script
         Only those of a script, such as `cards` or `cards@3`.
-    status
-        Only queued, running, succeeded, failed or cancelled ones.
     batch
         Only those of a batch, by its id.
     run
         Only the parts of a run over a dataset, by its id.
-    label
-        Only those with NAME:VALUE; repeatable.
     since
         Only those created since a time such as 2026-01-31T12:00:00Z.
-    limit
-        How many; 0 means all.
     """
     service = service or Service()
-    filters: ExecutionFilter = {}
-    if script is not None:
-        filters["script"] = script
-    if status is not None:
-        filters["status"] = status
-    if batch is not None:
-        filters["batch"] = batch
-    if run is not None:
-        filters["run"] = run
-    if label:
-        filters["labels"] = labels_argument(label)
-    if since is not None:
-        filters["created_from"] = since.astimezone()
-    page_size = min(limit or 200, 200)
+    filters: ExecutionFilter = {
+        "script": script,
+        "status": status,
+        "batch": batch,
+        "run": run,
+        "labels": labels_argument(label),
+        "created_from": since and since.astimezone(),
+    }
     with service.client() as client:
-        found = client.executions.list(page_size=page_size, **filters)
-        service.output.rows(
+        found = client.executions.list(page_size=page_size(limit), **filters)
+        service.output.items(
             ("id", "script", "status", "created", "run ms", "error"),
-            ((each, execution_cells(each)) for each in islice(found, limit or None)),
+            found,
+            execution_cells,
+            limit=limit,
         )
 
 
@@ -102,17 +89,13 @@ def cancel(execution: str, /, *, service: Service | None = None) -> None:
 
 
 @executions.command
-def result(
-    execution: str, /, *, timeout: float | None = None, service: Service | None = None
-) -> None:
+def result(execution: str, /, *, timeout: Timeout = None, service: Service | None = None) -> None:
     """Print the exact bytes of an execution's result, once it has finished.
 
     Parameters
     ----------
     execution
         The id.
-    timeout
-        Seconds to wait for the end.
     """
     service = service or Service()
     with service.client() as client:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from crivo.cli.arguments import Service, split_reference
+from crivo.cli.arguments import Service, Timeout, split_reference
 from crivo.cli.export_errors import naming_options
 from crivo.cli.export_fields import Fields
 from crivo.cli.export_flags import ExportFlags
@@ -24,7 +24,7 @@ def export(
     flags: ExportFlags | None = None,
     wait: Annotated[bool, Parameter(negative="--detach")] = True,
     force: bool = False,
-    timeout: float | None = None,
+    timeout: Timeout = None,
     service: Service | None = None,
 ) -> None:
     """Export a dataset as Parquet files: of each key the latest record, in folders by partition.
@@ -45,8 +45,6 @@ def export(
         With --detach, print the export's id, and do not wait for it.
     force
         Also replace an export of a later snapshot in the directory.
-    timeout
-        Seconds to wait for the end.
     """
     service, flags = service or Service(), flags or ExportFlags()
     folder = None if "://" in to else Path(to)

@@ -1,19 +1,18 @@
 """`crivo exports …`: list, show, download and cancel exports, and print tables for them."""
 
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App
 from cyclopts.types import NonNegativeInt
 
-from crivo.cli.arguments import Service, labels_argument
+from crivo.cli.arguments import Limit, Service, Timeout, WithLabels, WithStatus, labels_argument
 from crivo.cli.export_choices import choices_of
 from crivo.cli.export_errors import naming_options
 from crivo.cli.export_target import require_directory, require_not_newer
 from crivo.cli.export_view import download_files, print_export, wait_for_export
-from crivo.cli.output import write_json, write_line
-from crivo.export_models import Export
+from crivo.cli.output import page_size, write_json, write_line
+from crivo.export_models import BadRowInfo, Export
 from crivo.options import ExportFilter
 
 exports = App(name="exports", help="List, show, download and cancel exports.", sort_key=12)
@@ -23,9 +22,9 @@ exports = App(name="exports", help="List, show, download and cancel exports.", s
 def list_exports(
     *,
     dataset: str | None = None,
-    status: str | None = None,
-    label: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
-    limit: NonNegativeInt = 20,
+    status: WithStatus = None,
+    label: WithLabels = (),
+    limit: Limit = 20,
     service: Service | None = None,
 ) -> None:
     """List exports, newest first.
@@ -34,26 +33,20 @@ def list_exports(
     ----------
     dataset
         Only those of a dataset.
-    status
-        Only queued, running, succeeded, failed or cancelled ones.
-    label
-        Only those with NAME:VALUE; repeatable.
-    limit
-        How many; 0 means all.
     """
     service = service or Service()
-    filters: ExportFilter = {}
-    if dataset is not None:
-        filters["dataset"] = dataset
-    if status is not None:
-        filters["status"] = status
-    if label:
-        filters["labels"] = labels_argument(label)
+    filters: ExportFilter = {
+        "dataset": dataset,
+        "status": status,
+        "labels": labels_argument(label),
+    }
     with service.client() as client:
-        found = client.exports.list(page_size=min(limit or 200, 200), **filters)
-        service.output.rows(
+        found = client.exports.list(page_size=page_size(limit), **filters)
+        service.output.items(
             ("id", "input", "status", "created", "rows in", "duplicates", "rows out", "files"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            found,
+            _cells,
+            limit=limit,
         )
 
 
@@ -88,13 +81,12 @@ def files(export: str, /, *, limit: NonNegativeInt = 0, service: Service | None 
     """
     service = service or Service()
     with service.client() as client:
-        found = client.exports.files(export, page_size=min(limit or 200, 200))
-        service.output.rows(
+        found = client.exports.files(export, page_size=page_size(limit))
+        service.output.items(
             ("path", "rows", "bytes", "sha256"),
-            (
-                (each, (each.path, each.rows, each.bytes, each.sha256))
-                for each in islice(found, limit or None)
-            ),
+            found,
+            lambda each: (each.path, each.rows, each.bytes, each.sha256),
+            limit=limit,
         )
 
 
@@ -104,7 +96,7 @@ def download(
     /,
     *,
     to: Path,
-    timeout: float | None = None,
+    timeout: Timeout = None,
     force: bool = False,
     service: Service | None = None,
 ) -> None:
@@ -118,8 +110,6 @@ def download(
         The id.
     to
         The directory. What an earlier export put there is replaced.
-    timeout
-        Seconds to wait for the end.
     force
         Also replace an export of a later snapshot.
     """
@@ -146,23 +136,12 @@ def errors(export: str, /, *, limit: NonNegativeInt = 0, service: Service | None
     """
     service = service or Service()
     with service.client() as client:
-        found = client.exports.errors(export, excerpt=True, page_size=min(limit or 200, 200))
-        service.output.rows(
+        found = client.exports.errors(export, excerpt=True, page_size=page_size(limit))
+        service.output.items(
             ("path", "line", "pointer", "kind", "error", "excerpt"),
-            (
-                (
-                    each,
-                    (
-                        each.path,
-                        each.line,
-                        each.error.pointer,
-                        each.error.kind,
-                        each.error.message,
-                        each.excerpt,
-                    ),
-                )
-                for each in islice(found, limit or None)
-            ),
+            found,
+            _error_cells,
+            limit=limit,
         )
 
 
@@ -201,6 +180,11 @@ def ddl(
         write_json({"export": export, "dialect": dialect, "sql": sql})
     else:
         write_line(sql.rstrip("\n"))
+
+
+def _error_cells(row: BadRowInfo) -> tuple[object, ...]:
+    error = row.error
+    return (row.path, row.line, error.pointer, error.kind, error.message, row.excerpt)
 
 
 def _cells(export: Export) -> tuple[object, ...]:

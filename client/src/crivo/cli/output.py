@@ -3,17 +3,21 @@
 import codecs
 import json as standard_json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from itertools import chain
-from typing import Final
+from itertools import chain, islice
+from typing import Final, TypeVar
 
 from msgspec import Struct, json
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+T = TypeVar("T")
+
+# As many as a page of the API can have.
+_MAX_PAGE: Final = 200
 # Columns that are there to be copied.
 _IDS: Final = {"id", "replay of"}
 _MAX_SHOWN: Final = 120
@@ -50,6 +54,17 @@ class Output(Struct, frozen=True, kw_only=True):
             if fact is not None:
                 write_line(f"{name:12} {_local(fact) if sys.stdout.isatty() else _zulu(fact)}")
 
+    def items(
+        self,
+        columns: Sequence[str],
+        items: Iterable[T],
+        cells: Callable[[T], Sequence[object]],
+        *,
+        limit: int,
+    ) -> None:
+        """Write a list up to a limit, where 0 means all; `cells` stand for an item."""
+        self.rows(columns, ((each, cells(each)) for each in islice(items, limit or None)))
+
     def rows(self, columns: Sequence[str], rows: Iterable[tuple[object, Sequence[object]]]) -> None:
         """Write a list: each value as JSON, or as the cells that stand for it."""
         if self.as_json:
@@ -60,6 +75,11 @@ class Output(Struct, frozen=True, kw_only=True):
         else:
             for _, cells in rows:
                 write_line("\t".join(_cell(_zulu(each)) for each in cells))
+
+
+def page_size(limit: int) -> int:
+    """Return how many items to ask for at once, of a list up to a limit, where 0 means all."""
+    return min(limit or _MAX_PAGE, _MAX_PAGE)
 
 
 @cache

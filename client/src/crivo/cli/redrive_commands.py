@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Annotated, Final, cast
 
 from cyclopts import App, Group, Parameter
-from cyclopts.types import NonNegativeInt, PositiveInt
+from cyclopts.types import PositiveInt
 from msgspec import UNSET, Raw, UnsetType
 
-from crivo.cli.arguments import Service
+from crivo.cli.arguments import Limit, Service
 from crivo.cli.exit_codes import OutcomeDiffers, UsageError
-from crivo.cli.output import clipped, write_json, write_line
+from crivo.cli.output import clipped, page_size, write_json, write_line
 from crivo.cli.progress import counting, wait_in_steps
 from crivo.options import RedriveFilter, RedriveListFilter, ReplayFilter
 from crivo.redrive_models import Redrive, RetrySample
@@ -142,7 +141,7 @@ def list_redrives(
     run: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-    limit: NonNegativeInt = 20,
+    limit: Limit = 20,
     service: Service | None = None,
 ) -> None:
     """List re-drives, newest first.
@@ -159,23 +158,22 @@ def list_redrives(
         Only those created since a time such as 2026-01-31T12:00:00Z.
     until
         Only those created before a time.
-    limit
-        How many; 0 means all.
     """
     service = service or Service()
-    given = {
+    filters: RedriveListFilter = {
         "status": status,
         "pipe": pipe,
         "run": run,
         "created_from": since and since.astimezone(),
         "created_before": until and until.astimezone(),
     }
-    filters = cast("RedriveListFilter", _given(given))
     with service.client() as client:
-        found = client.redrives.list(page_size=min(limit or 200, 200), **filters)
-        service.output.rows(
+        found = client.redrives.list(page_size=page_size(limit), **filters)
+        service.output.items(
             ("id", "status", "matched", "moved", "failed again", "remaining", "trouble"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            found,
+            _cells,
+            limit=limit,
         )
 
 

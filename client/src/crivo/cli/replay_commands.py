@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from crivo.cli.arguments import Service, labels_argument
+from crivo.cli.arguments import Service, Timeout, labels_argument
 from crivo.cli.batch_commands import wait_for_batch
 from crivo.cli.execution_commands import execution_cells, reference_of
 from crivo.cli.exit_codes import OutcomeDiffers
@@ -62,7 +62,7 @@ def replay(
     /,
     *,
     script: str | None = None,
-    timeout: float | None = None,
+    timeout: Timeout = None,
     service: Service | None = None,
 ) -> None:
     """Run a finished execution again over the same input, and compare the outcomes.
@@ -73,8 +73,6 @@ def replay(
         The id.
     script
         Another version, such as `cards@4`; by default the same.
-    timeout
-        Seconds to wait for the end.
     """
     service = service or Service()
     with service.client() as client:

@@ -1,14 +1,12 @@
 """`crivo runs …`: list, show, read, cancel and repeat runs over datasets."""
 
-from itertools import islice
-from typing import Annotated
-
-from cyclopts import App, Parameter
+from cyclopts import App
 from cyclopts.types import NonNegativeInt
 
-from crivo.cli.arguments import Service, labels_argument
+from crivo.cli.arguments import Limit, Service, Timeout, WithLabels, WithStatus, labels_argument
 from crivo.cli.dataset_run import print_run, show_run_error, wait_for_run
 from crivo.cli.exit_codes import OutcomeDiffers
+from crivo.cli.output import page_size
 from crivo.cli.run_view import duration
 from crivo.options import RunFilter
 from crivo.run_models import Run
@@ -21,9 +19,9 @@ def list_runs(
     *,
     script: str | None = None,
     dataset: str | None = None,
-    status: str | None = None,
-    label: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
-    limit: NonNegativeInt = 20,
+    status: WithStatus = None,
+    label: WithLabels = (),
+    limit: Limit = 20,
     service: Service | None = None,
 ) -> None:
     """List runs, newest first.
@@ -34,28 +32,21 @@ def list_runs(
         Only those of a script, such as `clean` or `clean@3`.
     dataset
         Only those over a dataset.
-    status
-        Only queued, running, succeeded, failed or cancelled ones.
-    label
-        Only those with NAME:VALUE; repeatable.
-    limit
-        How many; 0 means all.
     """
     service = service or Service()
-    filters: RunFilter = {}
-    if script is not None:
-        filters["script"] = script
-    if dataset is not None:
-        filters["dataset"] = dataset
-    if status is not None:
-        filters["status"] = status
-    if label:
-        filters["labels"] = labels_argument(label)
+    filters: RunFilter = {
+        "script": script,
+        "dataset": dataset,
+        "status": status,
+        "labels": labels_argument(label),
+    }
     with service.client() as client:
-        found = client.runs.list(page_size=min(limit or 200, 200), **filters)
-        service.output.rows(
+        found = client.runs.list(page_size=page_size(limit), **filters)
+        service.output.items(
             ("id", "script", "input", "status", "created", "parts", "done", "failed", "output"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            found,
+            _cells,
+            limit=limit,
         )
 
 
@@ -71,7 +62,7 @@ def show(run: str, /, *, service: Service | None = None) -> None:
 
 
 @runs.command
-def result(run: str, /, *, timeout: float | None = None, service: Service | None = None) -> None:
+def result(run: str, /, *, timeout: Timeout = None, service: Service | None = None) -> None:
     """Print the exact bytes of a run's result, once it has finished.
 
     Without a fold, it is the snapshot that the run has published.
@@ -80,8 +71,6 @@ def result(run: str, /, *, timeout: float | None = None, service: Service | None
     ----------
     run
         The id.
-    timeout
-        Seconds to wait for the end.
     """
     service = service or Service()
     with service.client() as client:
@@ -102,13 +91,12 @@ def errors(run: str, /, *, limit: NonNegativeInt = 0, service: Service | None = 
     """
     service = service or Service()
     with service.client() as client:
-        found = client.runs.errors(run, excerpt=True, page_size=min(limit or 200, 200))
-        service.output.rows(
+        found = client.runs.errors(run, excerpt=True, page_size=page_size(limit))
+        service.output.items(
             ("path", "line", "kind", "error", "excerpt"),
-            (
-                (each, (each.path, each.line, each.error.kind, each.error.message, each.excerpt))
-                for each in islice(found, limit or None)
-            ),
+            found,
+            lambda each: (each.path, each.line, each.error.kind, each.error.message, each.excerpt),
+            limit=limit,
         )
 
 
@@ -122,7 +110,7 @@ def cancel(run: str, /, *, service: Service | None = None) -> None:
 
 
 @runs.command
-def replay(run: str, /, *, timeout: float | None = None, service: Service | None = None) -> None:
+def replay(run: str, /, *, timeout: Timeout = None, service: Service | None = None) -> None:
     """Run a finished run again over the same snapshot, and compare the outcomes.
 
     Nothing is published.
@@ -131,8 +119,6 @@ def replay(run: str, /, *, timeout: float | None = None, service: Service | None
     ----------
     run
         The id.
-    timeout
-        Seconds to wait for the end.
     """
     service = service or Service()
     with service.client() as client:

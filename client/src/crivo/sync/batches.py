@@ -7,25 +7,19 @@ from uuid import UUID
 from crivo import batch_flows as flows
 from crivo.batch_flows import Inputs
 from crivo.batch_models import Batch, BatchResult, QueuedBatch, QueuedReplays, ReplayPlan
-from crivo.events import Watch
 from crivo.options import Ref, ReplayFilter, SubmitOptions
 from crivo.result_lines import ResultLines, result_of
-from crivo.sync.driver import Driver
+from crivo.sync.calls import Calls
 
 Id = UUID | str
 
 
-class Batches:
+class Batches(Calls):
     """Many inputs of one upload, each an execution of its own.
 
     `inputs` is a list of values, or their lines as they are: bytes, a Path, an open binary file or
     an iterator of chunks. With `is_array`, the bytes are one JSON array instead.
     """
-
-    def __init__(self, driver: Driver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     def submit(
         self,
@@ -89,8 +83,7 @@ class Batches:
 
     def watch(self, batch: Id) -> Iterator[Batch]:
         """Yield a batch as its items end, at most once a second, until all have."""
-        path = flows.path_of(batch, "events")
-        return self._driver.stream(Watch(path, Batch, retry=self._session.retry))
+        return self._states(flows.path_of(batch, "events"), Batch)
 
     def results(self, batch: Id, *, status: Sequence[str] = ()) -> Iterator[BatchResult]:
         """Yield the outcome of each item in the order of the inputs, or of each with a status."""

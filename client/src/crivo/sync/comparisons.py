@@ -6,18 +6,13 @@ from uuid import UUID
 from crivo import comparison_flows as flows
 from crivo.comparison_models import Comparison
 from crivo.options import Ref
-from crivo.sync.driver import Driver
+from crivo.sync.calls import Calls
 
 Id = UUID | str
 
 
-class Comparisons:
+class Comparisons(Calls):
     """Comparisons of two versions of a script over the inputs of earlier executions."""
-
-    def __init__(self, driver: Driver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     def start(
         self,

@@ -6,27 +6,21 @@ from typing import BinaryIO, Unpack
 
 from crivo import dataset_flows as flows, record_flows
 from crivo.dataset_models import Dataset, File, Record, Sent, Snapshot
-from crivo.downloads import Download
 from crivo.folders import find_files
 from crivo.options import DatasetOptions, SendOptions
 from crivo.record_flows import Key
 from crivo.saving import replacing
 from crivo.sending import PARALLEL, Sending
-from crivo.sync.driver import Driver
+from crivo.sync.calls import Calls
 from crivo.sync.sending import send
 
 
-class Datasets:
+class Datasets(Calls):
     """Files of lines, and their records by key.
 
     `dataset` is a name such as `scores`, and where something is read also a reference such as
     `scores@7`.
     """
-
-    def __init__(self, driver: Driver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     def put(self, dataset: str, **options: Unpack[DatasetOptions]) -> Dataset:
         """Create a dataset, or change its description and retention. Raises Conflict."""
@@ -64,8 +58,7 @@ class Datasets:
 
     def file_chunks(self, dataset: str, path: str) -> Iterator[bytes]:
         """Read the exact bytes of a file in constant memory."""
-        address = flows.path_of_file(dataset, path)
-        return self._driver.stream(Download(address, retry=self._session.retry))
+        return self._bytes(flows.path_of_file(dataset, path))
 
     def download(self, dataset: str, path: str, target: Path | BinaryIO) -> int:
         """Write a file's exact bytes; return their number. A Path gets all of them, or none."""

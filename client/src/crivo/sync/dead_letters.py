@@ -8,18 +8,13 @@ from crivo import letter_flows as flows
 from crivo.letter_flows import LetterLines
 from crivo.letter_models import DeadLetter, DeadLetterWithEvent, LetterCount
 from crivo.options import LetterFilter
-from crivo.sync.driver import Driver
+from crivo.sync.calls import Calls
 
 Id = UUID | str
 
 
-class DeadLetters:
+class DeadLetters(Calls):
     """Events that pipes could not forward, with the reasons."""
-
-    def __init__(self, driver: Driver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     def list(
         self, *, page_size: int = 200, **filters: Unpack[LetterFilter]

@@ -7,25 +7,18 @@ from uuid import UUID
 
 from crivo import execution_flows as flows
 from crivo.bodies import Data
-from crivo.downloads import Download
-from crivo.events import Watch
 from crivo.models import Callback, Console, Execution, Queued, Result
 from crivo.options import ExecutionFilter, Ref, SubmitOptions
-from crivo.sync.driver import Driver
+from crivo.sync.calls import Calls
 
 Id = UUID | str
 
 
-class Executions:
+class Executions(Calls):
     """Executions of scripts. Data is JSON bytes, a Path, an open binary file, or a JSON value.
 
     For a version over bytes it is any bytes, and `media_type` says what they are.
     """
-
-    def __init__(self, driver: Driver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     def submit(
         self,
@@ -88,8 +81,7 @@ class Executions:
 
     def watch(self, execution: Id) -> Iterator[Execution]:
         """Yield an execution at each change of its status, until it has finished."""
-        path = flows.path_of(execution, "events")
-        return self._driver.stream(Watch(path, Execution, retry=self._session.retry))
+        return self._states(flows.path_of(execution, "events"), Execution)
 
     def cancel(self, execution: Id) -> Execution:
         """Cancel an execution. Raises Conflict if it has finished."""
@@ -135,8 +127,7 @@ class Executions:
         self._driver.do(flows.erase(self._session, execution))
 
     def _chunks(self, execution: Id, part: str) -> Iterator[bytes]:
-        path = flows.path_of(execution, part)
-        return self._driver.stream(Download(path, retry=self._session.retry))
+        return self._bytes(flows.path_of(execution, part))
 
 
 def _write(chunks: Iterator[bytes], target: Path | BinaryIO) -> int:

@@ -6,28 +6,21 @@ from typing import Unpack
 from uuid import UUID
 
 from crivo import export_flows as flows
-from crivo.downloads import Download
-from crivo.events import Watch
 from crivo.export_flows import OnProgress
 from crivo.export_folder import ExportFolder
 from crivo.export_models import BadRowInfo, Export, ExportFile, Manifest, QueuedExport
 from crivo.options import ExportFilter, ExportOptions
 from crivo.streams import OnBytes
-from crivo.sync.driver import Driver
+from crivo.sync.calls import Calls
 
 Id = UUID | str
 
 
-class Exports:
+class Exports(Calls):
     """A snapshot as Parquet files, deduplicated and partitioned.
 
     `on_progress` is called with the export about once a second, and at its end.
     """
-
-    def __init__(self, driver: Driver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     def create(self, dataset: str, **options: Unpack[ExportOptions]) -> QueuedExport:
         """Ask for an export of a dataset such as `events` or `events@4`; it is stored on return."""
@@ -55,8 +48,7 @@ class Exports:
 
     def watch(self, export: Id) -> Iterator[Export]:
         """Yield an export as its tasks end, at most once a second, until it has finished."""
-        path = flows.path_of(export, "events")
-        return self._driver.stream(Watch(path, Export, retry=self._session.retry))
+        return self._states(flows.path_of(export, "events"), Export)
 
     def cancel(self, export: Id) -> Export:
         """Cancel an export; nothing of it is published. Raises Conflict if it has finished."""
@@ -70,8 +62,7 @@ class Exports:
 
     def file_chunks(self, export: Id, path: str) -> Iterator[bytes]:
         """Read the exact bytes of a file in constant memory."""
-        address = flows.path_of_file(export, path)
-        return self._driver.stream(Download(address, retry=self._session.retry))
+        return self._bytes(flows.path_of_file(export, path))
 
     def download(
         self, export: Id, folder: Path | str, *, on_progress: OnBytes | None = None

@@ -6,16 +6,11 @@ from typing import Any
 from crivo import pipe_flows as flows
 from crivo.bodies import Data
 from crivo.pipe_models import AcceptedEvents, Pipe
-from crivo.sync.driver import Driver
+from crivo.sync.calls import Calls
 
 
-class Pipes:
+class Pipes(Calls):
     """Pipes, through which events go from a source to a sink."""
-
-    def __init__(self, driver: Driver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     def put(self, name: str, definition: Mapping[str, Any]) -> Pipe:
         """Create a pipe, or change its definition: `from`, `schema`, `script`, `to`, `batch`."""

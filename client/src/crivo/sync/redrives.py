@@ -7,21 +7,16 @@ from uuid import UUID
 from crivo import redrive_flows as flows
 from crivo.options import RedriveFilter, RedriveListFilter, Ref
 from crivo.redrive_models import Redrive, RedrivePlan
-from crivo.sync.driver import Driver
+from crivo.sync.calls import Calls
 
 Id = UUID | str
 
 
-class Redrives:
+class Redrives(Calls):
     """Failed work that is tried again: dead letters, records of runs, executions.
 
     The conditions name one of `pipe`, `run` and `execution`; `on` is the version that tries again.
     """
-
-    def __init__(self, driver: Driver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     def create(
         self,

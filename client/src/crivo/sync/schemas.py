@@ -10,16 +10,11 @@ from crivo.options import CheckSchemaOptions, PushSchemaOptions, Ref, TableOptio
 from crivo.schema_models import CheckedSchema, PushedSchema, Schema, SchemaVersion, Validated
 from crivo.script_flows import Source
 from crivo.script_models import Alias
-from crivo.sync.driver import Driver
+from crivo.sync.calls import Calls
 
 
-class Schemas:
+class Schemas(Calls):
     """Schemas, their versions and aliases. A `schema` is an id, a name or a reference."""
-
-    def __init__(self, driver: Driver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     def push(
         self, name: str, document: Source, **options: Unpack[PushSchemaOptions]

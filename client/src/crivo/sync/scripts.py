@@ -8,16 +8,11 @@ from crivo import script_flows as flows
 from crivo.options import CheckOptions, PushOptions, Ref
 from crivo.script_flows import Source
 from crivo.script_models import Accepted, Alias, Pushed, Script, Version
-from crivo.sync.driver import Driver
+from crivo.sync.calls import Calls
 
 
-class Scripts:
+class Scripts(Calls):
     """Scripts, their versions and aliases. A `script` is an id or a name."""
-
-    def __init__(self, driver: Driver) -> None:
-        """Use the driver of a client."""
-        self._driver = driver
-        self._session = driver.session
 
     def push(self, name: str, source: Source, **options: Unpack[PushOptions]) -> Pushed:
         """Create a script, or add a version unless the newest one has this very source.
