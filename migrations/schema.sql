@@ -892,7 +892,7 @@ CREATE TABLE export_files (
     stage text NOT NULL,
     bucket integer,
     partition bytea NOT NULL,
-    name text NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
     blob_key text,
     rows bigint NOT NULL,
     bytes bigint NOT NULL,
@@ -976,8 +976,10 @@ CREATE TABLE exports (
     bytes bigint,
     partitions integer,
     columns bytea,
+    nulls bigint[],
     cpu_ms double precision DEFAULT 0 NOT NULL,
     peak_memory_bytes bigint,
+    duckdb_versions text[] DEFAULT '{}'::text[] NOT NULL,
     error bytea,
     created_at timestamp with time zone NOT NULL,
     started_at timestamp with time zone,
@@ -1015,6 +1017,10 @@ COMMENT ON COLUMN exports.plan_sha256 IS 'of the plan and the destination: only 
 COMMENT ON COLUMN exports.run_id IS 'the run whose output is exported, where a script stands before';
 
 COMMENT ON COLUMN exports.columns IS 'the columns of the records with their types, as JSON';
+
+COMMENT ON COLUMN exports.nulls IS 'rows without a value in its files, by the columns that the files have';
+
+COMMENT ON COLUMN exports.duckdb_versions IS 'of its tasks: more than one only if workers differ';
 
 COMMENT ON COLUMN exports.error IS 'ASCII JSON, as of executions';
 

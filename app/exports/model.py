@@ -171,11 +171,17 @@ class ExportProgress(Struct, frozen=True, kw_only=True):
 
 
 class ExportColumnInfo(Struct, frozen=True, kw_only=True):
-    """A column of the files: its name, its type in Hive's words, and where the type is from."""
+    """A column of the files: its name, its type in Hive's words, and where the type is from.
+
+    `nulls`, once the export has succeeded, are the rows without a value, in all files of the
+    export: a pointer that no record has gives a column of nulls. Levels of the folders, and
+    manifests, do not say it.
+    """
 
     name: str
     type: str
     source: Literal["schema", "request", "inferred", "partition"]
+    nulls: int | UnsetType = UNSET
 
 
 class ExportPartition(Struct, frozen=True, kw_only=True):
@@ -192,7 +198,10 @@ class ExportReceipt(Struct, frozen=True, kw_only=True):
 
     `input_sha256` is of the paths and digests of the snapshot's files, `output_sha256` of the
     paths and digests of the files of the export, in the order of their paths. `engine` is what ran
-    tasks: `dask` if it ran any of them, otherwise `local`.
+    tasks: `dask` if it ran any of them, otherwise `local`. `duckdb_versions` are those that ran them,
+    more than one only if workers differed; the same version of DuckDB and release of Crivo write
+    the same rows as the same bytes. Files kept of an export that is continued are older, and name
+    the version that has written them.
     """
 
     input: SnapshotRef
@@ -202,6 +211,7 @@ class ExportReceipt(Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime
+    duckdb_versions: Sequence[str]
     tasks: int
     attempts: int
     cpu_ms: float

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Final, Literal, cast
 
+from msgspec import UNSET
+
 from app.exports.model import ExportColumnInfo
 from app.exports.plan.model import Column, Grain, PartitionColumn, Plan
 from app.schemas.ddl.types import Kind, ListOf, MapOf, Scalar, StructOf, Type
@@ -20,15 +22,19 @@ def file_columns(plan: Plan, columns: Sequence[Column]) -> list[Column]:
     return [each for each in columns if each.name.lower() not in levels]
 
 
-def columns_in(plan: Plan, columns: Sequence[Column]) -> list[ExportColumnInfo]:
-    """Return all columns of an export in Hive's words."""
+def columns_in(
+    plan: Plan, columns: Sequence[Column], nulls: Sequence[int] | None = None
+) -> list[ExportColumnInfo]:
+    """Return all columns of an export in Hive's words; `nulls` are of those of the files."""
+    found = file_columns(plan, columns)
     files = [
         ExportColumnInfo(
             name=each.name,
             type=type_name(each.type),
             source=cast("Literal['schema', 'request', 'inferred']", each.source),
+            nulls=count,
         )
-        for each in file_columns(plan, columns)
+        for each, count in zip(found, nulls or [UNSET] * len(found), strict=True)
     ]
     folders = [
         ExportColumnInfo(

@@ -110,7 +110,7 @@ def test_an_export_says_what_it_has_done(crivo: CrivoCommand) -> None:
     wrong = crivo("export", name, "--to", "out", "--column", "data:text")
     no_location = crivo("exports", "ddl", crivo("exports", "list").text.split("\t")[0])
 
-    assert "no record has a value for wrong; check --column" in first.err
+    assert "no row has a value for wrong; check --column" in first.err
     assert "key /id; latest the last in file order; levels kind=/id" in first.err
     assert "1 new files in 1 partitions since 1" in later.err
     assert "crivo: --column data: 'text' is not a type" in wrong.err

@@ -30,11 +30,11 @@ def stage_options(columns: int) -> str:
 def export_options(stated: str, columns: int, rows: int) -> str:
     """Return the options of a file of an export, which has so many columns and rows.
 
-    `stated` is of `stated_metadata`.
+    `stated` is of `stated_metadata`. What is written is reported with the statistics of columns.
     """
     group = _group_rows(columns)
     return (
-        f"({_STORED}, ROW_GROUP_SIZE {group}, DICTIONARY_SIZE_LIMIT {min(group, rows)},"
+        f"({_STORED}, RETURN_STATS, ROW_GROUP_SIZE {group}, DICTIONARY_SIZE_LIMIT {min(group, rows)},"
         f" STRING_DICTIONARY_PAGE_SIZE_LIMIT {_DICTIONARY_BYTES},"
         f" KV_METADATA {{{stated}}})"
     )

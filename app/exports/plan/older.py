@@ -93,6 +93,16 @@ def older_rows(columns: Sequence[tuple[int, Column]], plan: Plan) -> str:
     return f"SELECT {', '.join(names)} FROM older"
 
 
+def older_nulls(
+    connection: DuckDBPyConnection, columns: Sequence[tuple[int, Column]]
+) -> Sequence[int]:
+    """Count the rows of `older` without a value, for each column."""
+    found = connection.execute(
+        f"SELECT {', '.join(f'count(*) - count(d{n})' for n, _ in columns)} FROM older"
+    ).fetchone()
+    return found or ()
+
+
 def _free_name(columns: Sequence[tuple[int, Column]]) -> str:
     taken, name = {column.name.lower() for _, column in columns}, "file"
     while name in taken:

@@ -31,7 +31,13 @@ from app.exports.plan.progress import Meter
 from app.exports.plan.session import threads_of
 from app.exports.plan.sums import sum_of
 from app.exports.plan.survivors import count, find_losers, ranked
-from app.exports.plan.writing import copy_sorted, counts, form_of, write_partitions
+from app.exports.plan.writing import (
+    copy_sorted,
+    counts,
+    form_of,
+    require_rows,
+    write_partitions,
+)
 from app.schemas.ddl.duckdb import quoted
 
 # Of one map task.
@@ -131,7 +137,7 @@ def run_write(
     with meter.step(0.6):
         partitions = sort_typed(connection, "typed", numbered, plan.partition_by)
     total = sum(partition.rows for partition in partitions)
-    files = write_partitions(
+    done = write_partitions(
         connection,
         partitions,
         form_of(numbered, columns, plan.partition_by, output, has_order=has_order),
@@ -145,9 +151,10 @@ def run_write(
         duplicates=0,
         bad_rows=0,
         bad=(),
-        files=files,
+        files=done.files,
         columns=[column for _, column in stated],
         partitions=counts(partitions),
+        nulls=done.nulls,
         cpu_ms=0.0,
         peak_memory_bytes=0,
     )
@@ -227,5 +234,7 @@ def _write(
     """Write rows of `sorted` to the file of a bucket."""
     bucket = int(part.values[0] or 0)
     name = f"bucket-{bucket:05d}.parquet"
-    copy_sorted(connection, "*", part.first, part.rows, output / name, stage_options(columns))
+    options = stage_options(columns)
+    (rows,) = copy_sorted(connection, "*", part.first, part.rows, output / name, options)
+    require_rows(rows, part.rows)
     return written(output / name, name, part.rows, bucket=bucket)

@@ -6,7 +6,13 @@ from duckdb import DuckDBPyConnection
 
 from app.exports.plan.loading import load
 from app.exports.plan.model import Plan, Report, Resources, Whole
-from app.exports.plan.older import keeps_order, known_columns, older_rows, take_older
+from app.exports.plan.older import (
+    keeps_order,
+    known_columns,
+    older_nulls,
+    older_rows,
+    take_older,
+)
 from app.exports.plan.ordering import kept, sort_typed, typed
 from app.exports.plan.progress import Meter
 from app.exports.plan.session import threads_of
@@ -30,10 +36,11 @@ def run_whole(
         connection.execute(f"CREATE VIEW ranked AS {ranked('rows', len(plan.key))}")
         duplicates = find_losers(connection, len(plan.key))
     has_order = keeps_order(connection, plan, columns)
-    source, replaced = typed(columns, plan.partition_by), []
+    source, replaced, nulls_before = typed(columns, plan.partition_by), [], [0] * len(columns)
     if task.base:
         spill = Path(resources.spill)
         replaced = take_older(connection, task.base, columns, plan, spill)
+        nulls_before = older_nulls(connection, columns)
         source += f" UNION ALL {older_rows(columns, plan)}"
         both = f"{ranked('rows', len(plan.key))} UNION ALL {ranked('older', len(plan.key))}"
         connection.execute(f"DROP TABLE losers; CREATE OR REPLACE VIEW ranked AS {both}")
@@ -47,7 +54,7 @@ def run_whole(
         " DROP TABLE staged; DROP TABLE IF EXISTS older; DROP TABLE IF EXISTS base"
     )
     total = sum(partition.rows for partition in partitions)
-    files = write_partitions(
+    done = write_partitions(
         connection,
         partitions,
         form_of(columns, loaded.columns, plan.partition_by, output, has_order=has_order),
@@ -61,10 +68,11 @@ def run_whole(
         duplicates=duplicates,
         bad_rows=len(loaded.bad),
         bad=loaded.bad,
-        files=files,
+        files=done.files,
         columns=[column for _, column in columns],
         partitions=counts(partitions),
         replaced=replaced,
+        nulls=[now - before for now, before in zip(done.nulls, nulls_before, strict=True)],
         cpu_ms=0.0,
         peak_memory_bytes=0,
     )

@@ -31,12 +31,14 @@ class ExportColumnInfo(Response, frozen=True, kw_only=True):
     """A column of the files: its type in Hive's words.
 
     `source` is where the type is from: `schema`, `request`, `inferred`, or `partition` of a level
-    of the folders.
+    of the folders. `nulls` are the rows without a value, of a column of an export that has
+    succeeded.
     """
 
     name: str
     type: str
     source: str
+    nulls: int | None = None
 
 
 class ExportPartition(Response, frozen=True, kw_only=True):
@@ -55,6 +57,7 @@ class ExportReceipt(Response, frozen=True, kw_only=True):
     input_sha256: str
     output_sha256: str | None
     engine: str
+    duckdb_versions: list[str]
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime

@@ -1,6 +1,5 @@
 """Wait for exports, download their files, and show what they have written."""
 
-import re
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +16,6 @@ from crivo.sync.client import Crivo
 # Of more partitions, those at either end are printed.
 _MAX_PARTITIONS: Final = 50
 _AT_EITHER_END: Final = 10
-# A column in DuckDB's SQL, and the comment of one that no record has a value for.
-_ALWAYS_NULL: Final = re.compile(r'^ .* AS "((?:[^"]|"")+)",? -- always null$', re.MULTILINE)
 
 
 def wait_for_export(client: Crivo, export: str, *, timeout: float | None) -> Export:
@@ -82,8 +79,8 @@ def print_export(client: Crivo, export: Export, service: Service) -> None:
         else:
             lists = f"{own} and, of the script, `crivo runs errors {export.run}` list them"
         say(f"crivo: {export.rows_failed:,} rows were not exported; {lists}")
-    if empty := _always_null(client, export):
-        say(f"crivo: no record has a value for {', '.join(empty)}; check --column")
+    if empty := _always_null(export):
+        say(f"crivo: no row has a value for {', '.join(empty)}; check --column")
     choices = "".join(f"; {name} {fact}" for name, fact in choices_of(export).facts().items())
     say(
         f"export {export.id} of {export.input}: {export.rows_in:,} rows in, "
@@ -93,24 +90,14 @@ def print_export(client: Crivo, export: Export, service: Service) -> None:
     )
 
 
-def _always_null(client: Crivo, export: Export) -> list[str]:
-    """List the columns of --column that no record has a value for, as the SQL of a table says."""
+def _always_null(export: Export) -> list[str]:
+    """List the columns of --column that no row has a value for."""
     chosen = choices_of(export).columns or {}
-    untyped = {
+    return [
         each.name
         for each in export.columns or []
-        if each.source == "inferred" and each.type == "string" and each.name in chosen
-    }
-    if not untyped:
-        return []
-    try:
-        # The place of the files does not matter.
-        sql = client.exports.ddl(str(export.id), "duckdb", location="files/")
-    except Refused:
-        # No table, or not now.
-        return []
-    empty = (found[1].replace('""', '"') for found in _ALWAYS_NULL.finditer(sql))
-    return [name for name in empty if name in untyped]
+        if each.name in chosen and export.rows_out and each.nulls == export.rows_out
+    ]
 
 
 def _changed(client: Crivo, export: Export) -> str:
