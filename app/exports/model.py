@@ -198,10 +198,9 @@ class ExportReceipt(Struct, frozen=True, kw_only=True):
 
     `input_sha256` is of the paths and digests of the snapshot's files, `output_sha256` of the
     paths and digests of the files of the export, in the order of their paths. `engine` is what ran
-    tasks: `dask` if it ran any of them, otherwise `local`. `duckdb_versions` are those that ran them,
-    more than one only if workers differed; the same version of DuckDB and release of Crivo write
-    the same rows as the same bytes. Files kept of an export that is continued are older, and name
-    the version that has written them.
+    tasks: `dask` if it ran any of them, otherwise `local`. `duckdb_versions` are those that did,
+    more than one only if workers differed: another version may write equal rows as other bytes.
+    Files that are kept of the export that this one continues can be of older ones, and say so.
     """
 
     input: SnapshotRef

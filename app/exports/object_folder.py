@@ -12,13 +12,11 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import ObjectStore, from_url
 
-from app.errors import clipped
 from app.exports.model import ExportErrorKind
 from app.exports.plan.model import TaskFailed
 from app.limits import MIB
@@ -32,8 +30,6 @@ _READ_CHUNK_BYTES: Final = 1 * MIB
 _PART_BYTES: Final = 8 * MIB
 _CONCURRENT_PARTS: Final = 2
 _FILE: Final = "file://"
-# Of a key of S3.
-_KEY_BYTES: Final = 1_024
 
 # How obstore reports what a request has come to.
 _STATUS: Final = re.compile(r"status code: (\d{3})")
@@ -68,13 +64,6 @@ class ObjectFolder:
         self._store = store
         self._root = root
         self._device = None if root is None else root.stat().st_dev
-
-    def require_possible(self, path: str) -> None:
-        """Refuse a path that a bucket has no key for. Raises TaskFailed."""
-        key = f"{urlsplit(self.url).path.strip('/')}/{path}".lstrip("/")
-        if self._root is None and len(key.encode()) > _KEY_BYTES:
-            folder = clipped(path.rpartition("/")[0])
-            raise _refused(self.url, f"the key of a file in {folder} is longer than 1,024 bytes")
 
     async def size(self, path: str) -> int | None:
         """Return the bytes of an object; None if there is none."""

@@ -33,7 +33,8 @@ from app.sql_parameters import in_order
 _EXPORTS = """
 SELECT e.id, e.status, e.dataset, e.snapshot, e.since, e.request, e.plan, e.labels, e.stage,
        e.tasks, e.tasks_done, e.raw_bytes, e.rows_in, e.duplicates, e.rows_failed, e.rows_out,
-       e.files, e.bytes, e.columns, e.nulls, e.error, e.engine, e.duckdb_versions, e.run_id, e.cpu_ms, e.peak_memory_bytes,
+       e.files, e.bytes, e.columns, e.nulls, e.error, e.engine,
+       e.duckdb_versions, e.run_id, e.cpu_ms, e.peak_memory_bytes,
        e.created_at, e.started_at, e.finished_at, e.files_deleted_at, e.partitions,
        e.raw_bytes_done + coalesce(
            (SELECT sum(t.raw_bytes_done)

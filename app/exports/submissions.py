@@ -128,7 +128,7 @@ async def _plan(
         fields = await _fields(resources, caller.tenant, snapshot.dataset_id)
     return _Planned(
         snapshot=snapshot,
-        plan=plan_of(wanted, fields),
+        plan=plan_of(wanted, fields, destination),
         destination=destination,
         callback_url=callback_url,
     )

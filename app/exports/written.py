@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Literal, cast
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from app.exports.model import ExportColumnInfo
 from app.exports.plan.model import Column, Grain, PartitionColumn, Plan
@@ -27,6 +27,7 @@ def columns_in(
 ) -> list[ExportColumnInfo]:
     """Return all columns of an export in Hive's words; `nulls` are of those of the files."""
     found = file_columns(plan, columns)
+    counts: Sequence[int | UnsetType] = nulls or [UNSET] * len(found)
     files = [
         ExportColumnInfo(
             name=each.name,
@@ -34,7 +35,7 @@ def columns_in(
             source=cast("Literal['schema', 'request', 'inferred']", each.source),
             nulls=count,
         )
-        for each, count in zip(found, nulls or [UNSET] * len(found), strict=True)
+        for each, count in zip(found, counts, strict=True)
     ]
     folders = [
         ExportColumnInfo(

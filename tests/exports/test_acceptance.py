@@ -169,17 +169,17 @@ def test_a_struct_with_names_that_no_reader_takes_is_refused(names: tuple[str, .
     struct = StructOf(tuple(Field(name, Scalar(Kind.BIGINT), "") for name in names))
     fields = [Field("a/b", StructOf((Field("c", ListOf(struct), ""),)), "")]
     with pytest.raises(InvalidRequest) as caught:
-        plan_of(CreateExport(dataset="d"), fields)
+        plan_of(CreateExport(dataset="d"), fields, None)
     [error] = caught.value.errors
     assert error["pointer"] == "/columns/a~1b"
     as_json = CreateExport(dataset="d", columns={"a/b": ColumnChoice(pointer="/a~1b", type="json")})
-    assert plan_of(as_json, fields).columns
+    assert plan_of(as_json, fields, None).columns
 
 
 def test_an_export_continues_one_whose_input_was_only_appended_to(system: System) -> None:
     name = put_dataset(system)
     dataset_id = UUID(system.client.get(f"/datasets/{name}").json()["id"])
-    plan = plan_of(CreateExport(dataset=name), ())
+    plan = plan_of(CreateExport(dataset=name), (), None)
     base = StoredExport(
         id=uuid.uuid7(),
         dataset_id=dataset_id,
@@ -225,7 +225,7 @@ def test_an_export_is_continued_if_its_columns_say_what_keys_and_orders_are(
 ) -> None:
     name = put_dataset(system)
     wanted = {"deduplicate": {"key": "/event_id", "latest_by": "/timestamp"}}
-    plan = plan_of(msgspec.convert({"dataset": name, **wanted}, CreateExport), ())
+    plan = plan_of(msgspec.convert({"dataset": name, **wanted}, CreateExport), (), None)
     types = {"event_id": of_key, "timestamp": of_order}
     base = StoredExport(
         id=uuid.uuid7(),
@@ -251,7 +251,7 @@ def test_an_export_is_continued_if_its_columns_say_what_keys_and_orders_are(
 
 def test_an_export_that_is_too_large_for_one_task_is_not_continued(system: System) -> None:
     name = put_dataset(system)
-    plan = plan_of(CreateExport(dataset=name), ())
+    plan = plan_of(CreateExport(dataset=name), (), None)
     base = StoredExport(
         id=uuid.uuid7(),
         dataset_id=UUID(system.client.get(f"/datasets/{name}").json()["id"]),

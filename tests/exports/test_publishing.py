@@ -15,12 +15,10 @@ from app.db import Pool
 from app.exports import completion, ending
 from app.exports.file_store import read_manifest
 from app.exports.model import ExportStatus
-from app.exports.plan.model import TaskFailed
 from app.exports.task_store import LeaseLost, claim_task
 from app.limits import MAX_DESTINATION_WAIT_HOURS
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT as TENANT
-from tests.exports.fragile_folders import publication_of, publish
 from tests.exports.published_folders import content, folder_of, objects
 from tests.exports.running_exports import RunningExports, StandInTask, open_exports
 from tests.support.faulty_server import Scripted, faulty_server
@@ -243,19 +241,6 @@ async def test_denied_access_ends_an_export_and_a_failing_store_does_not(
     await exports.pool.execute("UPDATE export_tasks SET due_at = now() WHERE done_token IS NULL")
     await exports.run_all(StandInTask())
     assert (await exports.row(export))["status"] == "succeeded"
-
-
-async def test_a_key_that_no_bucket_takes_is_refused_before_anything_is_changed(
-    exports: RunningExports, s3: S3
-) -> None:
-    url = f"{BUCKET}/{'x' * 200}"
-    folder = await folder_of(exports, url)
-    name = "/".join([f"{level}={'v' * 198}" for level in "abcd"])
-    with pytest.raises(TaskFailed, match="is longer than 1,024 bytes"):
-        await publish(exports.blobs, folder, await publication_of(exports, [name]))
-    assert objects(url, s3) == set()
-    await publish(exports.blobs, folder, await publication_of(exports, [name[:-60]]))
-    assert len(objects(url, s3)) == 3
 
 
 async def test_an_export_that_was_cancelled_in_time_changes_no_destination(

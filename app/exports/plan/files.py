@@ -34,7 +34,8 @@ def export_options(stated: str, columns: int, rows: int) -> str:
     """
     group = _group_rows(columns)
     return (
-        f"({_STORED}, RETURN_STATS, ROW_GROUP_SIZE {group}, DICTIONARY_SIZE_LIMIT {min(group, rows)},"
+        f"({_STORED}, RETURN_STATS, ROW_GROUP_SIZE {group},"
+        f" DICTIONARY_SIZE_LIMIT {min(group, rows)},"
         f" STRING_DICTIONARY_PAGE_SIZE_LIMIT {_DICTIONARY_BYTES},"
         f" KV_METADATA {{{stated}}})"
     )

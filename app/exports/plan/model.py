@@ -55,7 +55,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     Without `key` nothing is deduplicated. Without `latest_by` the last row of a key in file order
     counts; of rows with equal values the later in file order counts, too. Without `columns` they
-    are all members of the records, those of bad rows included, inferred.
+    are all members of the records, those of bad rows included, inferred. `max_folder_bytes` is
+    what a key at the destination has room for; None: paths of folders are not bounded.
     """
 
     key: Sequence[str] = ()
@@ -65,6 +66,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     on_bad_row: OnBadRow = OnBadRow.FAIL
     max_bad_rows: int = 0
     file_bytes: int = 256 * 1024 * 1024
+    max_folder_bytes: int | None = None
 
 
 class Resources(Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Carry out an export in one task: lines to files of partitions."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
@@ -36,7 +37,8 @@ def run_whole(
         connection.execute(f"CREATE VIEW ranked AS {ranked('rows', len(plan.key))}")
         duplicates = find_losers(connection, len(plan.key))
     has_order = keeps_order(connection, plan, columns)
-    source, replaced, nulls_before = typed(columns, plan.partition_by), [], [0] * len(columns)
+    source, replaced = typed(columns, plan.partition_by), []
+    nulls_before: Sequence[int] = [0] * len(columns)
     if task.base:
         spill = Path(resources.spill)
         replaced = take_older(connection, task.base, columns, plan, spill)
@@ -48,7 +50,7 @@ def run_whole(
     connection.execute(f"CREATE VIEW typed AS {source}")
     with meter.step(0.25):
         survivors = "typed ANTI JOIN losers USING (ordinal)"
-        partitions = sort_typed(connection, survivors, columns, plan.partition_by)
+        partitions = sort_typed(connection, survivors, columns, plan)
     connection.execute(
         "DROP VIEW typed; DROP VIEW ranked; DROP VIEW rows; DROP TABLE losers; DROP TABLE exact;"
         " DROP TABLE staged; DROP TABLE IF EXISTS older; DROP TABLE IF EXISTS base"

@@ -120,8 +120,8 @@ def write_partitions(
         running = [pool.submit(lambda: list(write())) for _ in range(threads)]
         found = [pair for each in running for pair in each.result()]
     files = sorted((file for file, _ in found), key=lambda file: file.name.rpartition("/")[2])
-    zeros = [0] * len(form.names)
-    return Written(files, [sum(each) for each in zip(zeros, *(nulls for _, nulls in found))])
+    columns = range(len(form.names))
+    return Written(files, [sum(nulls[n] for _, nulls in found) for n in columns])
 
 
 def _ranges(
