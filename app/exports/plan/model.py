@@ -37,17 +37,32 @@ class PartitionColumn(Struct, frozen=True, kw_only=True):
     pointer: str
 
 
+class ValuePlace(Struct, frozen=True, kw_only=True):
+    """The line of the sources that has a value."""
+
+    path: str
+    line: int
+
+
+class SeenKind(Struct, frozen=True, kw_only=True):
+    """The first value of a kind, which is a bit of those of `conversion.kind_of`, in a column."""
+
+    kind: int
+    at: ValuePlace
+
+
 class ExportColumn(Struct, frozen=True, kw_only=True):
     """A column of the files: the value at a JSON pointer, with its type.
 
     `type` None: inferred from the rows, and stated in the report. `source` is where the type is
-    from, as of Column.
+    from, and `mixed_at` where it became JSON, as of Column.
     """
 
     name: str
     pointer: str
     type: Type | None = None
     source: str = "inferred"
+    mixed_at: ValuePlace | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -166,12 +181,18 @@ class BadRow(Struct, frozen=True, kw_only=True):
     record: bytes
 
 
-class Column(Struct, frozen=True, kw_only=True):
-    """A column as it was written; `source` is `schema`, `request` or `inferred`."""
+class Column(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A column as it was written; `source` is `schema`, `request` or `inferred`.
+
+    `mixed_at`, of an inferred column, is the first value that had no place in the type of those
+    before: since then they are JSON. `kinds` are those of a map task, in the order of their values.
+    """
 
     name: str
     type: Type
     source: str
+    mixed_at: ValuePlace | None = None
+    kinds: Sequence[SeenKind] = ()
 
 
 class PartitionRows(Struct, frozen=True, kw_only=True):

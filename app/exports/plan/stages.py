@@ -62,7 +62,7 @@ def run_map(
     meter: Meter,
 ) -> Report:
     """Write a file for each bucket that has rows. Raises TaskFailed."""
-    loaded = load(connection, task.sources, plan, resources, meter)
+    loaded = load(connection, task.sources, plan, resources, meter, is_part=True)
     values = [
         f"ordinal + {task.number * _MAX_RECORDS} AS ordinal",
         *_shared(plan),
@@ -232,7 +232,9 @@ def _stated(plan: Plan) -> Iterator[Column]:
         if column.type is None:
             message = f"the type of {column.name!r} is not known before the last stage"
             raise TaskFailed("columns_differ", message)
-        yield Column(name=column.name, type=column.type, source=column.source)
+        yield Column(
+            name=column.name, type=column.type, source=column.source, mixed_at=column.mixed_at
+        )
 
 
 def _write(
