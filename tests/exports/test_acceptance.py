@@ -193,16 +193,35 @@ def test_an_export_continues_one_whose_input_was_only_appended_to(system: System
     store(system, base)
     put_file(system, name, "new.jsonl")
 
-    other = create(system, name, since=2, deduplicate={"key": "/event_id"})
+    choices = {"deduplicate": {"key": "/event_id"}, "columns": {"a": "/a"}, "max_bad_rows": 3}
+    other = create(system, name, since=2, **choices)
     continued = create(system, name, since=2)
 
     assert other.status_code == 409
+    assert other.json()["detail"].endswith(
+        f"the latest, {base.id}, differs in `deduplicate/key` (none there), `max_bad_rows` (1000"
+        " there), `columns` (all members there); omit `since` to export everything"
+    )
     location = continued.headers["Location"]
     row = row_of(system, location, "SELECT base_id, raw_bytes FROM exports WHERE id = $1")
     assert (row["base_id"], row["raw_bytes"]) == (base.id, len(LINE))
     task = row_of(system, location, "SELECT input FROM export_tasks WHERE export_id = $1")
     [part] = msgspec.json.decode(task["input"], type=WholeInput).ranges
     assert part.path == "new.jsonl"
+    # What a script has made of the snapshot is no base.
+    row_of(
+        system,
+        str(base.id),
+        "UPDATE exports SET script_id = id, script_version = 1 WHERE id = $1 RETURNING 1",
+    )
+    scripted = create(system, name, since=2)
+    assert scripted.status_code == 409
+    assert "differs in `script` (one there)" in scripted.json()["detail"]
+    row_of(
+        system,
+        str(base.id),
+        "UPDATE exports SET script_id = NULL, script_version = NULL WHERE id = $1 RETURNING 1",
+    )
     put_file(system, name, "a.jsonl")
     replaced = create(system, name, since=2)
     assert replaced.status_code == 409
