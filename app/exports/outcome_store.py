@@ -49,7 +49,8 @@ WITH parameters AS NOT MATERIALIZED (
 )
 UPDATE export_tasks AS t
 SET done_token = t.lease_token, finished_at = clock_timestamp(), raw_bytes_done = t.raw_bytes,
-    found = p.found, worker_id = NULL, lease_token = NULL, lease_expires_at = NULL
+    found = p.found, worker_id = NULL, lease_token = NULL, lease_expires_at = NULL,
+    trouble = NULL, trouble_since = NULL
 FROM parameters AS p
 WHERE t.tenant_id = p.tenant_id AND t.export_id = p.export_id AND t.stage = p.stage
   AND t.number = p.number AND t.lease_token = p.lease_token

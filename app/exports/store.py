@@ -33,7 +33,8 @@ from app.sql_parameters import in_order
 _EXPORTS = """
 SELECT e.id, e.status, e.dataset, e.snapshot, e.since, e.request, e.plan, e.labels, e.stage,
        e.tasks, e.tasks_done, e.raw_bytes, e.rows_in, e.duplicates, e.rows_failed, e.rows_out,
-       e.files, e.bytes, e.columns, e.nulls, e.error, e.engine,
+       e.files, e.bytes, e.columns, e.nulls, e.level_nulls, e.error, e.engine, troubled.trouble,
+       troubled.trouble_since,
        e.duckdb_versions, e.run_id, e.cpu_ms, e.peak_memory_bytes,
        e.created_at, e.started_at, e.finished_at, e.files_deleted_at, e.partitions,
        e.raw_bytes_done + coalesce(
@@ -48,6 +49,14 @@ SELECT e.id, e.status, e.dataset, e.snapshot, e.since, e.request, e.plan, e.labe
        CASE WHEN parameters.is_single THEN e.callback_url END AS callback_url
 FROM parameters
 JOIN exports AS e ON e.tenant_id = parameters.tenant_id
+LEFT JOIN LATERAL (
+    SELECT t.trouble, t.trouble_since
+    FROM export_tasks AS t
+    WHERE t.tenant_id = e.tenant_id AND t.export_id = e.id AND t.trouble IS NOT NULL
+      AND e.finished_at IS NULL
+    ORDER BY t.trouble_since
+    LIMIT 1
+) AS troubled ON true
 """
 
 SELECT_EXPORT = f"""
@@ -186,6 +195,8 @@ def _export(row: asyncpg.Record) -> Export:
             bytes=row["raw_bytes"],
             bytes_done=row["raw_bytes_done"],
         ),
+        trouble=row["trouble"],
+        trouble_since=row["trouble_since"],
         rows_in=row["rows_in"],
         duplicates=row["duplicates"],
         rows_failed=row["rows_failed"],
@@ -206,8 +217,10 @@ def _export(row: asyncpg.Record) -> Export:
 def _columns(row: asyncpg.Record) -> Sequence[ExportColumnInfo]:
     plan = msgspec.json.decode(row["plan"], type=Plan)
     # Of an export in stages, they are known in part before.
-    nulls = row["nulls"] if row["status"] == ExportStatus.SUCCEEDED else None
-    return columns_in(plan, msgspec.json.decode(row["columns"], type=list[Column]), nulls)
+    columns = msgspec.json.decode(row["columns"], type=list[Column])
+    if row["status"] != ExportStatus.SUCCEEDED:
+        return columns_in(plan, columns)
+    return columns_in(plan, columns, row["nulls"], row["level_nulls"])
 
 
 def _partition(row: asyncpg.Record) -> ExportPartition:

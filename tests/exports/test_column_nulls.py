@@ -25,7 +25,11 @@ STRUCT: Final = StructOf(
 )
 PLAN: Final = Plan(
     key=("/pk",),
-    partition_by=(PartitionColumn(name="p", grain=Grain.VALUE, pointer="/p"),),
+    partition_by=(
+        PartitionColumn(name="p", grain=Grain.VALUE, pointer="/p"),
+        PartitionColumn(name="q", grain=Grain.VALUE, pointer="/q"),
+        PartitionColumn(name="nowhere", grain=Grain.VALUE, pointer="/nowhere"),
+    ),
     columns=(
         ExportColumn(name="pk", pointer="/pk"),
         ExportColumn(name="never", pointer="/nowhere/x", type=Scalar(Kind.DOUBLE)),
@@ -45,7 +49,7 @@ async def exports(pool: Pool, settings: Settings) -> AsyncIterator[RunningExport
 
 def lines(first: int, last: int) -> bytes:
     records = [
-        {"pk": f"k{n}", "p": n % 3 if n < 90 else 9}
+        {"pk": f"k{n}", "p": n % 3 if n < 90 else 9, "q": "" if n % 3 else "some"}
         | ({"n": n} if n % 2 else {})
         | ({"s": {"a": None} if n % 4 else None} if n % 5 else {})
         | ({"l": []} if n % 7 else {})
@@ -76,6 +80,14 @@ async def nulls(exports: RunningExports, export: UUID) -> dict[str, int]:
     assert told == dict(zip(names, found or (), strict=True))
     assert shown.rows_out is not None
     assert told["never"] == shown.rows_out
+    levels = {each.name: each.nulls for each in columns if each.source == "partition"}
+    empty = await exports.pool.fetchval(
+        "SELECT sum(rows) FROM export_files WHERE export_id = $1 AND published AND name LIKE $2",
+        export,
+        "%/q=__HIVE_DEFAULT_PARTITION__/%",
+    )
+    assert levels == {"p": 0, "q": empty, "nowhere": shown.rows_out}
+    assert 0 < empty < shown.rows_out
     assert isinstance(shown.receipt, msgspec.Struct)
     assert shown.receipt.duckdb_versions == [duckdb.__version__]
     return told
