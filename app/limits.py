@@ -113,6 +113,8 @@ MAX_EXPORT_COLUMNS: Final = 1_000
 MAX_EXPORT_NAMES_BYTES: Final = 512_000
 # Partitions that an export writes: each is a file, which takes some milliseconds.
 MAX_EXPORT_PARTITIONS: Final = 10_000
+# Of a key of a bucket, as S3 and those like it have it.
+MAX_KEY_BYTES: Final = 1_024
 # Partitions that an export lists; its files are listed in pages.
 MAX_LISTED_PARTITIONS: Final = 1_000
 # How long an export waits for a destination that does not answer.

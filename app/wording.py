@@ -31,6 +31,7 @@ _PATTERNS: Final = {
         "of 200 characters at most"
     ),
     r"^[^\x00]*$": "a text without NUL",
+    r"^(/[^\x00]*)?$": "a JSON pointer, which is empty or begins with /,",
 }
 
 

@@ -892,7 +892,7 @@ CREATE TABLE export_files (
     stage text NOT NULL,
     bucket integer,
     partition bytea NOT NULL,
-    name text NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
     blob_key text,
     rows bigint NOT NULL,
     bytes bigint NOT NULL,
@@ -924,17 +924,22 @@ CREATE TABLE export_tasks (
     worker_id uuid,
     lease_token bigint,
     lease_expires_at timestamp with time zone,
+    trouble text,
+    trouble_since timestamp with time zone,
     done_token bigint,
     found bytea,
     finished_at timestamp with time zone,
     CONSTRAINT export_tasks_check CHECK ((num_nulls(worker_id, lease_token, lease_expires_at) = ANY (ARRAY[0, 3]))),
-    CONSTRAINT export_tasks_check1 CHECK (((done_token IS NULL) = (finished_at IS NULL))),
+    CONSTRAINT export_tasks_check1 CHECK (((trouble IS NULL) = (trouble_since IS NULL))),
+    CONSTRAINT export_tasks_check2 CHECK (((done_token IS NULL) = (finished_at IS NULL))),
     CONSTRAINT export_tasks_number_check CHECK ((number > 0)),
     CONSTRAINT export_tasks_stage_check CHECK ((stage = ANY (ARRAY['script'::text, 'whole'::text, 'map'::text, 'bucket'::text, 'write'::text, 'publish'::text])))
 )
 WITH (fillfactor='50');
 
 COMMENT ON COLUMN export_tasks.input IS 'what it reads, as JSON: parts of the dataset, a bucket or partitions';
+
+COMMENT ON COLUMN export_tasks.trouble IS 'why the last attempt was given up; NULL: it got further since';
 
 COMMENT ON COLUMN export_tasks.done_token IS 'the attempt that counts; NULL until its outcome is recorded';
 
@@ -976,8 +981,11 @@ CREATE TABLE exports (
     bytes bigint,
     partitions integer,
     columns bytea,
+    nulls bigint[],
+    level_nulls bigint[],
     cpu_ms double precision DEFAULT 0 NOT NULL,
     peak_memory_bytes bigint,
+    duckdb_versions text[] DEFAULT '{}'::text[] NOT NULL,
     error bytea,
     created_at timestamp with time zone NOT NULL,
     started_at timestamp with time zone,
@@ -1015,6 +1023,12 @@ COMMENT ON COLUMN exports.plan_sha256 IS 'of the plan and the destination: only 
 COMMENT ON COLUMN exports.run_id IS 'the run whose output is exported, where a script stands before';
 
 COMMENT ON COLUMN exports.columns IS 'the columns of the records with their types, as JSON';
+
+COMMENT ON COLUMN exports.nulls IS 'rows without a value in its files, by the columns that the files have';
+
+COMMENT ON COLUMN exports.level_nulls IS 'published rows in the default partition, by the levels of the folders';
+
+COMMENT ON COLUMN exports.duckdb_versions IS 'of its tasks: more than one only if workers differ';
 
 COMMENT ON COLUMN exports.error IS 'ASCII JSON, as of executions';
 

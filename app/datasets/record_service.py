@@ -285,7 +285,8 @@ def _require_records(resolved: ResolvedSnapshot) -> None:
         name = resolved.name
         raise DatasetWithoutRecords(
             f"the dataset {name!r} has the format {resolved.format}, whose lines are no records; "
-            f"GET /datasets/{name}/files/<path> with Range returns bytes of a file"
+            f"GET /datasets/{name}/files/<path> with Range returns bytes of a file, and a run "
+            "makes a dataset of records (POST /runs with `output`, `crivo run --output`)"
         )
 
 

@@ -30,7 +30,12 @@ ScriptChoice = Annotated[
     str, Meta(max_length=200, description="a script or a version of it: `clean`, `clean@7`")
 ]
 Pointer = Annotated[
-    str, Meta(max_length=1_000, description="JSON pointer of one of the schema errors: `/user/age`")
+    str,
+    Meta(
+        max_length=1_000,
+        pattern=r"^(/[^\x00]*)?$",
+        description="JSON pointer of one of the schema errors: `/user/age`",
+    ),
 ]
 
 

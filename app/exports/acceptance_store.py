@@ -12,7 +12,7 @@ from app.datasets.quota_store import require_room
 from app.db import Connection, from_row, optional_from_row
 from app.exports.model import ExportStage
 from app.exports.parts import ReadParts
-from app.exports.plan.model import Column
+from app.exports.plan.model import Column, Plan
 from app.limits import EXPORT_STATEMENT_SECONDS, EXPORT_TASK_BYTES, WORKER_TIMEOUT_SECONDS
 from app.quotas.model import Quota
 from app.sql_parameters import in_order
@@ -118,12 +118,13 @@ async def has_engine(conn: Connection) -> bool:
     return found
 
 
+# What a script has made of a snapshot is not what the snapshot has.
 SELECT_BASE = """
 SELECT e.id, e.files_deleted_at IS NULL AS has_files, e.files, coalesce(e.bytes, 0) AS bytes,
        e.columns
 FROM exports AS e
 WHERE e.tenant_id = $1 AND e.dataset_id = $2 AND e.snapshot = $3 AND e.plan_sha256 = $4
-  AND e.status = 'succeeded'
+  AND e.status = 'succeeded' AND e.script_id IS NULL
 ORDER BY e.id DESC
 LIMIT 1
 """
@@ -138,6 +139,34 @@ async def select_base(
         return None
     columns = msgspec.json.decode(row["columns"] or b"[]", type=list[Column])
     return Base(**{**row, "columns": columns})
+
+
+class EarlierExport(Struct, frozen=True, kw_only=True):
+    """An export that was made by other choices."""
+
+    id: UUID
+    plan: Plan
+    destination: str | None
+    has_script: bool
+
+
+SELECT_LATEST = """
+SELECT id, plan, destination, script_id IS NOT NULL AS has_script
+FROM exports
+WHERE tenant_id = $1 AND dataset_id = $2 AND snapshot = $3 AND status = 'succeeded'
+ORDER BY id DESC
+LIMIT 1
+"""
+
+
+async def select_latest(
+    conn: Connection, tenant: UUID, dataset_id: UUID, snapshot: int
+) -> EarlierExport | None:
+    """Return the latest export of a snapshot that has succeeded."""
+    row = await conn.fetchrow(SELECT_LATEST, tenant, dataset_id, snapshot)
+    if row is None:
+        return None
+    return EarlierExport(**{**row, "plan": msgspec.json.decode(row["plan"], type=Plan)})
 
 
 class Removal(Struct, frozen=True, kw_only=True):

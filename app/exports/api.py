@@ -187,7 +187,7 @@ async def list_export_errors(
 
     Those that the export went on without, in the order of the input, a page at a time: file, line
     and error of each. `excerpt=true` adds the beginning of the row. The rows of a task are listed
-    once it has succeeded.
+    once it has succeeded. A 410 once they were deleted, by age.
     """
     choices = read_query(request, reference.BadRowsQuery)
     return await bad_rows.list_bad_rows(

@@ -4,9 +4,10 @@ from uuid import UUID
 
 from msgspec import UNSET, Raw
 
+from app.db import Connection
 from app.exports.error_store import FoundRow, select_errors
 from app.exports.model import BadRowInfo
-from app.exports.problems import export_not_found
+from app.exports.problems import export_errors_deleted, export_not_found
 from app.exports.refs import ErrorPosition, parse_position
 from app.exports.store import select_output
 from app.pagination import Page, Paginator
@@ -23,7 +24,10 @@ async def list_bad_rows(
     cursor: str | None,
     limit: int,
 ) -> Page[BadRowInfo]:
-    """Return a page of bad rows. Raises ExportNotFound, InvalidRequest."""
+    """Return a page of bad rows.
+
+    Raises ExportNotFound, ExportErrorsDeleted, InvalidRequest.
+    """
     paginator = Paginator("bad-rows", export_id)
     after = ErrorPosition()
     if cursor is not None:
@@ -32,10 +36,19 @@ async def list_bad_rows(
         found = await select_errors(
             conn, tenant, export_id, after=after, limit=limit + 1, with_excerpts=with_excerpts
         )
-        if not found and await select_output(conn, tenant, export_id) is None:
-            raise export_not_found(export_id)
+        if not found:
+            await _require_kept(conn, tenant, export_id)
     positions = [each.position.encode() for each in found]
     return paginator.page_by_position([_info(each) for each in found], positions, limit=limit)
+
+
+async def _require_kept(conn: Connection, tenant: UUID, export_id: UUID) -> None:
+    """Require that an export without bad rows has not had some; all are deleted at once."""
+    output = await select_output(conn, tenant, export_id)
+    if output is None:
+        raise export_not_found(export_id)
+    if output.errors_deleted_at is not None:
+        raise export_errors_deleted(output.errors_deleted_at)
 
 
 def _info(found: FoundRow) -> BadRowInfo:

@@ -21,6 +21,10 @@ from app.resources import Resources
 _ID_DIGITS: Final = 12
 
 
+class DestinationBusy(InterruptedError):
+    """Another export is being published at the destination: the task is tried again."""
+
+
 async def publish(resources: Resources, task: ClaimedTask) -> list[NamedFile]:
     """Name the files of an export, in the order of their paths, and copy them to its destination.
 
@@ -39,7 +43,7 @@ async def _copy(
 ) -> None:
     async with resources.pool.acquire() as conn:
         if not await publish_store.has_turn(conn, task):
-            raise InterruptedError(f"another export is being published at {destination}")
+            raise DestinationBusy(f"another export is being published at {destination}")
         found = await read_manifest(conn, task.tenant_id, task.export_id)
     assert found is not None  # noqa: S101 - its task is leased
     manifest = replace(

@@ -1,15 +1,24 @@
 """Decide to which destinations an export may write."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from app.errors import CrivoError, invalid
+from app.exports.plan.model import Grain, PartitionColumn
+from app.limits import MAX_KEY_BYTES
 from app.settings import Settings
 
 _TENANT: Final = "{tenant}"
+_FILE: Final = "file://"
+# The name of a file with the digits of an id, and of a document with a whole one.
+_FILE_NAME_BYTES: Final = len("/0123456789ab-2147483647.parquet")
+_DOCUMENT_BYTES: Final = len("/_crivo/01234567-89ab-cdef-0123-456789abcdef.begun.json")
+# Of a value: of a year, and of another part of a moment.
+_LEAST: Final = {Grain.VALUE: 1, Grain.YEAR: 4}
+_LEAST_OF_PART: Final = 2
 # What every store and reader takes as it is: nothing is escaped, hidden or leads elsewhere.
 _URL: Final = re.compile(
     r"(?P<root>s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|file://)"
@@ -62,6 +71,26 @@ def require_allowed(settings: Settings, tenant_name: str, to: str) -> str:
     return "/".join(folder.names)
 
 
+def max_folder_bytes(destination: str | None, levels: Sequence[PartitionColumn]) -> int | None:
+    """Return the bytes that the folders of a partition may have in the keys of a destination.
+
+    None: as many as they like. Raises InvalidRequest if no partition has room.
+    """
+    if destination is None or destination.startswith(_FILE):
+        return None
+    _, _, prefix = destination.removeprefix("s3://").partition("/")
+    room = MAX_KEY_BYTES - len(prefix)
+    least = sum(len(f"/{each.name}=") + _LEAST.get(each.grain, _LEAST_OF_PART) for each in levels)
+    needed = max(least + _FILE_NAME_BYTES, _DOCUMENT_BYTES)
+    if needed > room:
+        raise invalid(
+            "/to",
+            f"has {len(prefix)} bytes, and the export would add at least {needed} for folders and "
+            f"names of files, but a key of a bucket has {MAX_KEY_BYTES} at most",
+        )
+    return room - _FILE_NAME_BYTES - 1
+
+
 def allowed_root(settings: Settings, tenant_name: str, destination: str) -> str | None:
     """Return what must be there for a destination: the operator's part of its URL.
 
@@ -85,4 +114,4 @@ def _parse(url: str) -> _Folder | None:
         return None
     names = found["path"].split("/")[1:]
     # The root of all file systems is no destination.
-    return None if found["root"] == "file://" and not names else _Folder((found["root"], *names))
+    return None if found["root"] == _FILE and not names else _Folder((found["root"], *names))

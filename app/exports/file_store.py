@@ -37,12 +37,14 @@ class FoundFile(Struct, frozen=True, kw_only=True):
     """A published file; `stored` is None where its bytes are only at the destination."""
 
     stored: StoredPayload | None
+    destination: str | None
 
 
 SELECT_FILE = """
-SELECT bytes, sha256, blob_key
-FROM export_files
-WHERE tenant_id = $1 AND export_id = $2 AND published AND name = $3
+SELECT f.bytes, f.sha256, f.blob_key, e.destination
+FROM export_files AS f
+JOIN exports AS e ON e.tenant_id = f.tenant_id AND e.id = f.export_id
+WHERE f.tenant_id = $1 AND f.export_id = $2 AND f.published AND f.name = $3
 """
 
 
@@ -54,11 +56,11 @@ async def select_file(
     if row is None:
         return None
     if row["blob_key"] is None:
-        return FoundFile(stored=None)
+        return FoundFile(stored=None, destination=row["destination"])
     stored = StoredPayload(
         sha256=row["sha256"], size_bytes=row["bytes"], body=None, blob_key=row["blob_key"]
     )
-    return FoundFile(stored=stored)
+    return FoundFile(stored=stored, destination=row["destination"])
 
 
 SELECT_HEAD = """

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.executions.callback_urls import CallbackUrl
 from app.executions.model import Labels
-from app.exports.plan.model import OnBadRow
+from app.exports.plan.model import OnBadRow, ValuePlace
 from app.limits import MAX_EXPORT_COLUMNS, MAX_LISTED_PARTITIONS
 from app.progress.model import EndingStatus
 from app.runs.model import SnapshotRef
@@ -123,10 +123,7 @@ class CreateExport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ExportError(Struct, frozen=True, kw_only=True):
-    """Why an export has failed: `path`, `line` and `pointer` are of the bad row that ended it.
-
-    Of `script_failed`, they are of the record that the script could not take.
-    """
+    """Why an export has failed; `path`, `line`, `pointer` are of the row or record that did it."""
 
     kind: ExportErrorKind
     message: str
@@ -167,11 +164,19 @@ class ExportProgress(Struct, frozen=True, kw_only=True):
 
 
 class ExportColumnInfo(Struct, frozen=True, kw_only=True):
-    """A column of the files: its name, its type in Hive's words, and where the type is from."""
+    """A column of the files: its name, its type in Hive's words, and where the type is from.
+
+    `nulls` are the rows without a value, once the export has succeeded; manifests do not say it.
+    `json`: values are kept as their JSON, strings in quotation marks. An inferred column is that
+    since the value at `mixed_at`, if those before it had one type.
+    """
 
     name: str
     type: str
     source: Literal["schema", "request", "inferred", "partition"]
+    json: bool
+    mixed_at: ValuePlace | UnsetType = UNSET
+    nulls: int | UnsetType = UNSET
 
 
 class ExportPartition(Struct, frozen=True, kw_only=True):
@@ -188,7 +193,9 @@ class ExportReceipt(Struct, frozen=True, kw_only=True):
 
     `input_sha256` is of the paths and digests of the snapshot's files, `output_sha256` of the
     paths and digests of the files of the export, in the order of their paths. `engine` is what ran
-    tasks: `dask` if it ran any of them, otherwise `local`.
+    tasks: `dask` if it ran any of them, otherwise `local`. `duckdb_versions` are those that did,
+    more than one only if workers differed: another version may write equal rows as other bytes.
+    Files that are kept of the export that this one continues can be of older ones, and say so.
     """
 
     input: SnapshotRef
@@ -198,6 +205,7 @@ class ExportReceipt(Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime
+    duckdb_versions: Sequence[str]
     tasks: int
     attempts: int
     cpu_ms: float
@@ -229,11 +237,11 @@ class Export(Struct, frozen=True, kw_only=True):
     """An export of a snapshot as Parquet files.
 
     `request` is what was asked for. `files`, `bytes` and `rows_out` are those of the export as
-    published, files kept of the export that it continues included. `rows_failed` are bad rows.
-    `files_url` lists the files, until `files_deleted_at`. `run` is that of the script, whose bad
-    rows, which are of `rows_in` and `rows_failed`, too, `run_errors_url` lists, and `errors_url`
-    the others. Only a single export, not one of a list or an event, has `callback_url`, and at its
-    end `partitions`, if they are no more than 1,000, and the `receipt`.
+    published, files kept of the export that it continues included. `rows_failed` are bad rows:
+    `errors_url` lists them, and `run_errors_url` those of the script, whose run is `run`.
+    `files_url` lists the files, until `files_deleted_at`. `trouble` says since `trouble_since` why
+    a task is tried again. Only a single export, not one of a list or an event, has `callback_url`,
+    and at its end `partitions`, if they are no more than 1,000, and the `receipt`.
     """
 
     id: UUID
@@ -246,6 +254,8 @@ class Export(Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     finished_at: datetime | None
     progress: ExportProgress
+    trouble: str | None
+    trouble_since: datetime | None
     rows_in: int
     duplicates: int
     rows_failed: int

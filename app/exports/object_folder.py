@@ -12,13 +12,11 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import ObjectStore, from_url
 
-from app.errors import clipped
 from app.exports.model import ExportErrorKind
 from app.exports.plan.model import TaskFailed
 from app.limits import MIB
@@ -32,8 +30,6 @@ _READ_CHUNK_BYTES: Final = 1 * MIB
 _PART_BYTES: Final = 8 * MIB
 _CONCURRENT_PARTS: Final = 2
 _FILE: Final = "file://"
-# Of a key of S3.
-_KEY_BYTES: Final = 1_024
 
 # How obstore reports what a request has come to.
 _STATUS: Final = re.compile(r"status code: (\d{3})")
@@ -56,7 +52,10 @@ _OUTAGE: Final = Outage("destination of exports")
 
 
 class DestinationUnavailable(ConnectionError):
-    """A destination does not answer, is not mounted or is full: the task is tried again."""
+    """A destination does not answer, is not mounted or is full: the task is tried again.
+
+    The message is for the export's readers: it has no text of a store.
+    """
 
 
 class ObjectFolder:
@@ -68,13 +67,6 @@ class ObjectFolder:
         self._store = store
         self._root = root
         self._device = None if root is None else root.stat().st_dev
-
-    def require_possible(self, path: str) -> None:
-        """Refuse a path that a bucket has no key for. Raises TaskFailed."""
-        key = f"{urlsplit(self.url).path.strip('/')}/{path}".lstrip("/")
-        if self._root is None and len(key.encode()) > _KEY_BYTES:
-            folder = clipped(path.rpartition("/")[0])
-            raise _refused(self.url, f"the key of a file in {folder} is longer than 1,024 bytes")
 
     async def size(self, path: str) -> int | None:
         """Return the bytes of an object; None if there is none."""
@@ -155,7 +147,7 @@ class ObjectFolder:
             # In a thread, as a network file system can hang.
             status = await asyncio.to_thread(self._root.stat)
         except OSError as error:
-            raise DestinationUnavailable(f"the folder {self._root} is gone: {error}") from error
+            raise DestinationUnavailable(f"the folder {self._root} is gone") from error
         if status.st_dev != self._device:
             raise DestinationUnavailable(f"the folder {self._root} is on another device now")
 
@@ -203,21 +195,33 @@ def _translating(url: str) -> Iterator[None]:
         raise _refused(url, "access is denied") from error
     except (BaseError, ValueError, OSError) as error:
         _OUTAGE.failed(_line(error))
-        reason = _refusal_of(error)
-        if reason:
-            raise _refused(url, reason) from error
-        raise DestinationUnavailable(f"{url} cannot be used: {_line(error)}") from error
+        if _is_refused(error):
+            raise _refused(url, _reason_of(error)) from error
+        message = f"{url} cannot be used: {_reason_of(error) or 'it does not answer'}"
+        raise DestinationUnavailable(message) from error
 
 
-def _refusal_of(error: Exception) -> str:
-    """Return why the destination refuses a request for good; empty: it may be over later."""
+def _is_refused(error: Exception) -> bool:
+    """Return whether the destination refuses a request for good; else it may be over later."""
     status = _STATUS.search(str(error))
     if status is not None:
-        refused = status[1].startswith("4") and int(status[1]) not in _PASSING
-        return f"it answers with the status {status[1]}" if refused else ""
+        return status[1].startswith("4") and int(status[1]) not in _PASSING
+    return _errno_of(error) in _REFUSING
+
+
+def _reason_of(error: Exception) -> str:
+    """Return what an error says by its numbers; empty if it has none."""
+    status = _STATUS.search(str(error))
+    if status is not None:
+        return f"it answers with the status {status[1]}"
+    number = _errno_of(error)
+    return "" if number is None else os.strerror(number).lower()
+
+
+def _errno_of(error: Exception) -> int | None:
     found = _ERRNO.search(str(error))
-    number = getattr(error, "errno", None) or (None if found is None else int(found[1]))
-    return os.strerror(number).lower() if number in _REFUSING else ""
+    number: int | None = getattr(error, "errno", None)
+    return number or (None if found is None else int(found[1]))
 
 
 def _refused(url: str, reason: str) -> TaskFailed:

@@ -49,7 +49,8 @@ WITH parameters AS NOT MATERIALIZED (
 )
 UPDATE export_tasks AS t
 SET done_token = t.lease_token, finished_at = clock_timestamp(), raw_bytes_done = t.raw_bytes,
-    found = p.found, worker_id = NULL, lease_token = NULL, lease_expires_at = NULL
+    found = p.found, worker_id = NULL, lease_token = NULL, lease_expires_at = NULL,
+    trouble = NULL, trouble_since = NULL
 FROM parameters AS p
 WHERE t.tenant_id = p.tenant_id AND t.export_id = p.export_id AND t.stage = p.stage
   AND t.number = p.number AND t.lease_token = p.lease_token
@@ -217,7 +218,8 @@ def _error(bad: BadRow) -> bytes:
     return json.dumps(document).encode("ascii")
 
 
-# Rows are counted where the dataset is read; what the tasks after it read has been counted.
+# Rows are counted where the dataset is read; what the tasks after it read has been counted. Nulls
+# are added up over the tasks that write, from those of the continued export on.
 COUNT_TASK = """
 WITH parameters AS NOT MATERIALIZED (
     SELECT $1::uuid AS tenant_id,
@@ -229,7 +231,9 @@ WITH parameters AS NOT MATERIALIZED (
            $7::float8 AS cpu_ms,
            $8::bigint AS peak_memory_bytes,
            $9::bigint AS raw_bytes,
-           $10::text AS engine
+           $10::text AS engine,
+           $11::text AS duckdb,
+           $12::bigint[] AS nulls
 )
 UPDATE exports AS e
 SET rows_in = e.rows_in + p.rows_in,
@@ -240,7 +244,20 @@ SET rows_in = e.rows_in + p.rows_in,
     peak_memory_bytes = greatest(e.peak_memory_bytes, p.peak_memory_bytes),
     tasks_done = e.tasks_done + 1,
     raw_bytes_done = e.raw_bytes_done + p.raw_bytes,
-    engine = coalesce(p.engine, e.engine)
+    engine = coalesce(p.engine, e.engine),
+    duckdb_versions = CASE WHEN p.duckdb = ANY (e.duckdb_versions) THEN e.duckdb_versions
+                           ELSE array_remove(e.duckdb_versions || p.duckdb, NULL) END,
+    nulls = CASE WHEN p.nulls IS NULL THEN e.nulls ELSE (
+        SELECT array_agg(coalesce(n.before, 0) + n.more ORDER BY n.number)
+        FROM unnest(
+            coalesce(
+                e.nulls,
+                (SELECT b.nulls FROM exports AS b
+                 WHERE b.tenant_id = e.tenant_id AND b.id = e.base_id)
+            ),
+            p.nulls
+        ) WITH ORDINALITY AS n (before, more, number)
+    ) END
 FROM parameters AS p
 WHERE e.tenant_id = p.tenant_id AND e.id = p.id
 """
@@ -262,5 +279,7 @@ async def _count(
         peak_memory_bytes=report.peak_memory_bytes,
         raw_bytes=task.raw_bytes if reads else 0,
         engine=engine,
+        duckdb=report.duckdb,
+        nulls=list(report.nulls) or None,
     )
     await conn.execute(COUNT_TASK, *values)

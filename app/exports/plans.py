@@ -10,6 +10,7 @@ import msgspec
 
 from app.errors import clipped, invalid
 from app.exports.columns import columns_of
+from app.exports.destinations import max_folder_bytes
 from app.exports.model import CreateExport, Deduplicate
 from app.exports.plan.model import JSON_TEXT, Grain, PartitionColumn, Plan
 from app.exports.pointers import checked_tokens
@@ -33,7 +34,7 @@ async def fields_of(uri: str, schemas: SchemaSet) -> Sequence[Field]:
     return await in_describing_thread(partial(_read_fields, uri, schemas))
 
 
-def plan_of(wanted: CreateExport, fields: Sequence[Field]) -> Plan:
+def plan_of(wanted: CreateExport, fields: Sequence[Field], destination: str | None) -> Plan:
     """Return what an export does to rows. Raises InvalidRequest."""
     key, latest_by = _deduplication(wanted.deduplicate)
     partitions = _partitions(wanted.partition_by, latest_by)
@@ -44,6 +45,7 @@ def plan_of(wanted: CreateExport, fields: Sequence[Field]) -> Plan:
         columns=columns_of(wanted, fields, partitions),
         on_bad_row=wanted.on_bad_row,
         max_bad_rows=wanted.max_bad_rows,
+        max_folder_bytes=max_folder_bytes(destination, partitions),
     )
 
 

@@ -63,6 +63,14 @@ class ExportFilesDeleted(Problem):
     title = "The files of the export are deleted"
 
 
+class ExportErrorsDeleted(Problem):
+    """The bad rows of the export were deleted."""
+
+    status = 410
+    code = "export-errors-deleted"
+    title = "The bad rows of the export are deleted"
+
+
 class CannotContinue(Problem):
     """There is no earlier export that this one could continue, or its input was not appended to."""
 
@@ -104,4 +112,12 @@ def export_files_deleted(at: datetime) -> ExportFilesDeleted:
     return ExportFilesDeleted(
         f"files of the export were deleted at {at:%Y-%m-%dT%H:%M:%SZ}, by age or by a later export "
         "to its destination; export the snapshot again"
+    )
+
+
+def export_errors_deleted(at: datetime) -> ExportErrorsDeleted:
+    """Return the error for an export whose bad rows are no longer there."""
+    return ExportErrorsDeleted(
+        f"the bad rows of the export were deleted at {at:%Y-%m-%dT%H:%M:%SZ}, by age; export the "
+        "snapshot again"
     )

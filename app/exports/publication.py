@@ -98,8 +98,6 @@ class _Publisher:
         if success == msgspec.json.encode(self._success):
             # An attempt has ended, of which only the database does not know.
             return
-        for each in self._new:
-            self._folder.require_possible(each.path)
         documents = await self._documents()
         self._require_newest(documents)
         await in_turns(self._require_kept, self._kept)

@@ -1,7 +1,9 @@
 """Give the files of an export their names, and make them its result."""
 
+from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 
 from app.db import Connection, from_row
@@ -51,7 +53,8 @@ async def has_turn(conn: Connection, task: ClaimedTask) -> bool:
     return found
 
 
-# From here on the export is not cancelled. The row is that which a cancellation locks.
+# From here on the export is not cancelled. The row is that which a cancellation locks. The
+# destination has answered.
 BEGIN_PUBLISHING = """
 UPDATE exports AS e
 SET publishing_at = coalesce(e.publishing_at, clock_timestamp())
@@ -62,12 +65,20 @@ WHERE e.tenant_id = $1 AND e.id = $2 AND e.finished_at IS NULL
 RETURNING true
 """
 
+END_TROUBLE = """
+UPDATE export_tasks
+SET trouble = NULL, trouble_since = NULL
+WHERE tenant_id = $1 AND export_id = $2 AND stage = 'publish' AND lease_token = $3
+  AND trouble IS NOT NULL
+"""
+
 
 async def begin_publishing(conn: Connection, task: ClaimedTask) -> None:
     """Record that the destination of a leased task is about to be changed. Raises LeaseLost."""
     key = (task.tenant_id, task.export_id, task.lease_token)
     if await conn.fetchval(BEGIN_PUBLISHING, *key) is None:
         raise LeaseLost("its export has ended, or another worker has claimed it")
+    await conn.execute(END_TROUBLE, *key)
 
 
 SELECT_STAGED = """
@@ -154,11 +165,12 @@ WITH parameters AS NOT MATERIALIZED (
            $4::integer AS files,
            $5::bigint AS bytes,
            $6::integer AS partitions,
-           $7::bytea AS output_sha256
+           $7::bytea AS output_sha256,
+           $8::bigint[] AS level_nulls
 )
 UPDATE exports AS e
 SET rows_out = p.rows_out, files = p.files, bytes = p.bytes, partitions = p.partitions,
-    output_sha256 = p.output_sha256, tasks_done = e.tasks_done + 1
+    output_sha256 = p.output_sha256, level_nulls = p.level_nulls, tasks_done = e.tasks_done + 1
 FROM parameters AS p
 WHERE e.tenant_id = p.tenant_id AND e.id = p.export_id
 """
@@ -193,8 +205,21 @@ async def publish_files(
         bytes=sum(each.file.size_bytes for each in files),
         partitions=len({each.file.partition for each in files}),
         output_sha256=output_sha256,
+        level_nulls=_level_nulls(files),
     )
     await conn.execute(COUNT_OUTPUT, *counts)
+
+
+def _level_nulls(files: Sequence[NamedFile]) -> list[int]:
+    """Count the rows in the default partition of each level of the folders."""
+    rows = Counter[bytes]()
+    for each in files:
+        rows[each.file.partition] += each.file.rows
+    nulls = Counter[int]()
+    for partition, count in rows.items():
+        values = msgspec.json.decode(partition, type=list[str | None])
+        nulls.update({level: 0 if value else count for level, value in enumerate(values)})
+    return list(nulls.values())
 
 
 async def _forget_replaced(conn: Connection, task: ClaimedTask) -> None:

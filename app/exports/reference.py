@@ -29,6 +29,7 @@ from app.exports.model import (
 )
 from app.exports.problems import (
     CannotContinue,
+    ExportErrorsDeleted,
     ExportFileNotFound,
     ExportFilesDeleted,
     ExportFinished,
@@ -204,7 +205,11 @@ LIST_EXPORT_ERRORS: Final = documented(
             description="A page of bad rows, in the order of the input", shape=Page[BadRowInfo]
         )
     },
-    problems=(_NO_EXPORT, NO_DATABASE),
+    problems=(
+        _NO_EXPORT,
+        ExportErrorsDeleted("the bad rows of the export were deleted at 2026-01-31T12:00:00Z"),
+        NO_DATABASE,
+    ),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )

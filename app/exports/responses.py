@@ -12,9 +12,13 @@ from app.resources import Resources
 # Whether a status comes before another with as many tasks done.
 _ORDER: Final = {ExportStatus.QUEUED: 0, ExportStatus.RUNNING: 1}
 
-# By the tasks that are done, then by the status.
+# By the tasks that are done, then by the status and whether there is trouble.
 EVENTS: Final = Events[Export](
-    number=lambda export: 3 * export.progress.tasks_done + _ORDER.get(export.status, 2),
+    number=lambda export: (
+        6 * export.progress.tasks_done
+        + 2 * _ORDER.get(export.status, 2)
+        + (export.trouble is not None)
+    ),
     state=lambda export: ExportState(
         id=export.id, status=export.status, tasks_done=export.progress.tasks_done
     ),

@@ -31,7 +31,7 @@ from app.exports.task_store import ClaimedTask, LeaseLost
 from app.exports.work import Outcome
 from app.limits import MAX_DESTINATION_WAIT_HOURS
 from app.metrics import count_export_task
-from app.outages import DatabaseUnavailable, Unavailable
+from app.outages import DatabaseUnavailable, Unavailable, reason_of
 from app.quotas.errors import QuotaExceeded
 from app.resources import Resources
 
@@ -151,7 +151,8 @@ class Claims(ABC):
             outcome = failed.kind
         except TaskLost as lost:
             log.warning("export.task_lost", task=task.name, reason=str(lost))
-            await self._release(task, _LOST_SECONDS, counts=True)
+            trouble = "the process of a task has ended before its result"
+            await self._release(task, _LOST_SECONDS, counts=True, trouble=trouble)
             outcome = "lost"
         except BlobLost as error:
             await self._require_dataset(task, error)
@@ -160,10 +161,12 @@ class Claims(ABC):
             await self._wait_for_destination(task, error)
         except (Unavailable, OSError, MemoryError) as error:
             log.warning("export.interrupted", task=task.name, reason=str(error))
-            await self._release(task, _OUTAGE_SECONDS, counts=False)
+            trouble = _trouble_of(error)
+            await self._release(task, _OUTAGE_SECONDS, counts=False, trouble=trouble)
         except Exception:
             log.exception("export.task_failed", task=task.name)
-            await self._release(task, _FAULT_SECONDS, counts=True)
+            trouble = "a task has failed for a reason that is in the service's log"
+            await self._release(task, _FAULT_SECONDS, counts=True, trouble=trouble)
             outcome = "fault"
         else:
             outcome = "done"
@@ -226,19 +229,20 @@ class Claims(ABC):
         else:
             # Others may have filled the disk, and leave it again.
             log.warning("export.no_space", task=task.name, reason=str(failed))
-            await self._release(task, _FAULT_SECONDS, counts=True)
+            await self._release(task, _FAULT_SECONDS, counts=True, trouble=str(failed))
 
     async def _wait_for_destination(self, task: ClaimedTask, error: Exception) -> None:
         """Release a task until its destination answers, and fail the export after a long wait."""
         async with self._resources.pool.acquire() as conn:
             is_over = await task_store.has_waited(conn, task, MAX_DESTINATION_WAIT_HOURS)
-        log.warning("export.interrupted", task=task.name, reason=str(error))
+        cause = None if error.__cause__ is None else reason_of(error.__cause__)
+        log.warning("export.interrupted", task=task.name, reason=str(error), cause=cause)
         if is_over:
             # Not why: the text of a store can name the operator's account.
             message = f"{task.destination} could not be used for {MAX_DESTINATION_WAIT_HOURS} hours"
             await self._fail(task, TaskFailed(ExportErrorKind.DESTINATION_REFUSED, message))
         else:
-            await self._release(task, _OUTAGE_SECONDS, counts=False)
+            await self._release(task, _OUTAGE_SECONDS, counts=False, trouble=str(error))
 
     async def _fail(self, task: ClaimedTask, failed: TaskFailed) -> None:
         """End the export of a task; its other tasks lose their leases."""
@@ -257,14 +261,19 @@ class Claims(ABC):
             has_dataset = await task_store.has_dataset(conn, task)
         if has_dataset:
             log.error("export.input_missing", task=task.name, reason=str(error))
-            await self._release(task, _FAULT_SECONDS, counts=True)
+            trouble = "a file that the export reads is not in the service's store"
+            await self._release(task, _FAULT_SECONDS, counts=True, trouble=trouble)
         else:
             message = "the dataset of the export has been deleted"
             await self._fail(task, TaskFailed(ExportErrorKind.INPUT_DELETED, message))
 
-    async def _release(self, task: ClaimedTask, seconds: float, *, counts: bool) -> None:
+    async def _release(
+        self, task: ClaimedTask, seconds: float, *, counts: bool, trouble: str | None = None
+    ) -> None:
         async with self._resources.pool.acquire() as conn:
-            await task_store.release(conn, task, after_seconds=seconds, counts=counts)
+            await task_store.release(
+                conn, task, after_seconds=seconds, counts=counts, trouble=trouble
+            )
 
 
 class Runner(Claims):
@@ -286,3 +295,12 @@ class Runner(Claims):
         return await execute(
             self._resources, task, self._folder, self._run_task, on_progress=lease.note
         )
+
+
+def _trouble_of(error: Exception) -> str:
+    """Return what the readers of an export are told; the text of others is for operators."""
+    if isinstance(error, completion.DestinationBusy):
+        return str(error)
+    if isinstance(error, Unavailable):
+        return error.detail
+    return "the service has trouble"

@@ -168,7 +168,8 @@ async def find_file(
             f"the export has no file {clipped(path)!r}; GET /exports/{export_id}/files lists them"
         )
     if found.stored is None:
-        raise ExportFileNotFound("the file is at the destination of the export, and not kept here")
+        message = f"the file is at the destination of the export, {found.destination}"
+        raise ExportFileNotFound(f"{message}, and not kept here")
     return found.stored
 
 

@@ -34,7 +34,9 @@ from app.sql_parameters import in_order
 _EXPORTS = """
 SELECT e.id, e.status, e.dataset, e.snapshot, e.since, e.request, e.plan, e.labels, e.stage,
        e.tasks, e.tasks_done, e.raw_bytes, e.rows_in, e.duplicates, e.rows_failed, e.rows_out,
-       e.files, e.bytes, e.columns, e.error, e.engine, e.run_id, e.cpu_ms, e.peak_memory_bytes,
+       e.files, e.bytes, e.columns, e.nulls, e.level_nulls, e.error, e.engine, troubled.trouble,
+       troubled.trouble_since,
+       e.duckdb_versions, e.run_id, e.cpu_ms, e.peak_memory_bytes,
        e.created_at, e.started_at, e.finished_at, e.files_deleted_at, e.partitions,
        e.raw_bytes_done + coalesce(
            (SELECT sum(t.raw_bytes_done)
@@ -48,6 +50,14 @@ SELECT e.id, e.status, e.dataset, e.snapshot, e.since, e.request, e.plan, e.labe
        CASE WHEN parameters.is_single THEN e.callback_url END AS callback_url
 FROM parameters
 JOIN exports AS e ON e.tenant_id = parameters.tenant_id
+LEFT JOIN LATERAL (
+    SELECT t.trouble, t.trouble_since
+    FROM export_tasks AS t
+    WHERE t.tenant_id = e.tenant_id AND t.export_id = e.id AND t.trouble IS NOT NULL
+      AND e.finished_at IS NULL
+    ORDER BY t.trouble_since
+    LIMIT 1
+) AS troubled ON true
 """
 
 SELECT_EXPORT = f"""
@@ -131,21 +141,22 @@ async def select_export_page(
 
 
 class Output(Struct, frozen=True, kw_only=True):
-    """Whether an export has files that can be read."""
+    """Whether an export has files and bad rows that can be read."""
 
     status: ExportStatus
     files_deleted_at: datetime | None
+    errors_deleted_at: datetime | None
 
 
 SELECT_OUTPUT = """
-SELECT status, files_deleted_at
+SELECT status, files_deleted_at, errors_deleted_at
 FROM exports
 WHERE tenant_id = $1 AND id = $2
 """
 
 
 async def select_output(conn: Connection, tenant: UUID, export_id: UUID) -> Output | None:
-    """Return what has become of the files of an export; None if there is no such export."""
+    """Return what has become of the output of an export; None if there is no such export."""
     return optional_from_row(Output, await conn.fetchrow(SELECT_OUTPUT, tenant, export_id))
 
 
@@ -181,6 +192,8 @@ def _export(row: asyncpg.Record) -> Export:
             bytes=row["raw_bytes"],
             bytes_done=row["raw_bytes_done"],
         ),
+        trouble=row["trouble"],
+        trouble_since=row["trouble_since"],
         rows_in=row["rows_in"],
         duplicates=row["duplicates"],
         rows_failed=row["rows_failed"],
@@ -200,7 +213,11 @@ def _export(row: asyncpg.Record) -> Export:
 
 def _columns(row: asyncpg.Record) -> Sequence[ExportColumnInfo]:
     plan = msgspec.json.decode(row["plan"], type=Plan)
-    return columns_in(plan, msgspec.json.decode(row["columns"], type=list[Column]))
+    # Of an export in stages, they are known in part before.
+    columns = msgspec.json.decode(row["columns"], type=list[Column])
+    if row["status"] != ExportStatus.SUCCEEDED:
+        return columns_in(plan, columns)
+    return columns_in(plan, columns, row["nulls"], row["level_nulls"])
 
 
 def _partition(row: asyncpg.Record) -> ExportPartition:
@@ -221,6 +238,7 @@ def _receipt(row: asyncpg.Record, export: Export, usage: asyncpg.Record) -> Expo
         input_sha256=row["input_sha256"],
         output_sha256=row["output_sha256"],
         engine=row["engine"] or "local",
+        duckdb_versions=row["duckdb_versions"],
         created_at=export.created_at,
         started_at=export.started_at,
         finished_at=finished_at,

@@ -26,9 +26,11 @@ from app.exports.acceptance_store import (
     insert_export,
     require_room_for_export,
     select_base,
+    select_latest,
     select_parts,
     select_schema,
 )
+from app.exports.choices import differences
 from app.exports.destinations import require_allowed
 from app.exports.first_tasks import first_tasks
 from app.exports.model import CreateExport, ExportStatus, QueuedExport
@@ -114,7 +116,11 @@ async def _plan(
         with about("/dataset"):
             snapshot = await datasets.resolve(conn, caller.tenant, parse_ref(wanted.dataset))
         if snapshot.format is not Format.JSONL:
-            message = f"{snapshot.name!r} has the format {snapshot.format}; an export needs jsonl"
+            message = (
+                f"{snapshot.name!r} has the format {snapshot.format}, and an export needs jsonl; "
+                "a run of a script makes a dataset of that (POST /runs with `output`, `crivo run "
+                "--output`)"
+            )
             raise invalid("/dataset", message)
         destination = None
         if wanted.to is not None:
@@ -127,7 +133,7 @@ async def _plan(
         fields = await _fields(resources, caller.tenant, snapshot.dataset_id)
     return _Planned(
         snapshot=snapshot,
-        plan=plan_of(wanted, fields),
+        plan=plan_of(wanted, fields, destination),
         destination=destination,
         callback_url=callback_url,
     )
@@ -219,10 +225,7 @@ async def _base(
         await datasets.resolve(conn, tenant, DatasetRef(name=found.name, snapshot=since))
     base = await select_base(conn, tenant, found.dataset_id, since, plan_sha256)
     if base is None:
-        raise _cannot_continue(
-            f"no export of {found.name}@{since} with the same choices and destination has "
-            f"succeeded: GET /exports?dataset={found.name}@{since} lists what has"
-        )
+        raise _cannot_continue(await _why_no_base(conn, tenant, planned, since))
     if not base.has_files:
         raise _cannot_continue(f"files of the export {base.id} are deleted")
     if base.bytes > MAX_CONTINUED_EXPORT_BYTES:
@@ -243,6 +246,19 @@ async def _base(
             "avoids (`crivo send FILE`, `--include`, `--watch`)"
         )
     return base.id
+
+
+async def _why_no_base(conn: Connection, tenant: UUID, planned: _Planned, since: int) -> str:
+    found = planned.snapshot
+    snapshot = f"{found.name}@{since}"
+    latest = await select_latest(conn, tenant, found.dataset_id, since)
+    if latest is None:
+        return f"no export of {snapshot} has succeeded"
+    names = differences(planned.plan, planned.destination, latest)
+    return (
+        f"no export of {snapshot} with the same choices and destination has succeeded; the latest, "
+        f"{latest.id}, differs in {names or 'the schema of the dataset'}"
+    )
 
 
 def _cannot_continue(reason: str) -> Problem:

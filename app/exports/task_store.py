@@ -174,6 +174,7 @@ async def start_export(conn: Connection, task: ClaimedTask) -> bool:
     return started is not None
 
 
+# A task that reads has no trouble any more.
 RENEW_TASK = """
 WITH parameters AS NOT MATERIALIZED (
     SELECT $1::uuid AS tenant_id,
@@ -186,7 +187,9 @@ WITH parameters AS NOT MATERIALIZED (
 )
 UPDATE export_tasks AS t
 SET lease_expires_at = clock_timestamp() + make_interval(secs => p.lease_seconds),
-    raw_bytes_done = least(p.raw_bytes_done, t.raw_bytes)
+    raw_bytes_done = least(p.raw_bytes_done, t.raw_bytes),
+    trouble = CASE WHEN p.raw_bytes_done > 0 THEN NULL ELSE t.trouble END,
+    trouble_since = CASE WHEN p.raw_bytes_done > 0 THEN NULL ELSE t.trouble_since END
 FROM parameters AS p, exports AS e
 WHERE t.tenant_id = p.tenant_id AND t.export_id = p.export_id AND t.stage = p.stage
   AND t.number = p.number AND t.lease_token = p.lease_token AND t.done_token IS NULL
@@ -220,10 +223,14 @@ WITH parameters AS NOT MATERIALIZED (
            $4::integer AS number,
            $5::bigint AS lease_token,
            $6::float8 AS after_seconds,
-           $7::boolean AS counts
+           $7::boolean AS counts,
+           $8::text AS trouble
 )
 UPDATE export_tasks AS t
 SET worker_id = NULL, lease_token = NULL, lease_expires_at = NULL, raw_bytes_done = 0,
+    trouble = coalesce(p.trouble, t.trouble),
+    trouble_since = CASE WHEN p.trouble IS NULL THEN t.trouble_since
+                         ELSE coalesce(t.trouble_since, clock_timestamp()) END,
     due_at = clock_timestamp() + make_interval(secs => p.after_seconds),
     attempts = t.attempts - CASE WHEN p.counts THEN 0 ELSE 1 END
 FROM parameters AS p
@@ -233,9 +240,17 @@ WHERE t.tenant_id = p.tenant_id AND t.export_id = p.export_id AND t.stage = p.st
 
 
 async def release(
-    conn: Connection, task: ClaimedTask, *, after_seconds: float, counts: bool
+    conn: Connection,
+    task: ClaimedTask,
+    *,
+    after_seconds: float,
+    counts: bool,
+    trouble: str | None = None,
 ) -> None:
-    """Give a lease back; the task is due in `after_seconds`, and the attempt counts or not."""
+    """Give a lease back; the task is due in `after_seconds`, and the attempt counts or not.
+
+    `trouble` says why, to the export's readers; without one, what was said before stays.
+    """
     values = in_order(
         RELEASE_TASK,
         tenant_id=task.tenant_id,
@@ -245,6 +260,7 @@ async def release(
         lease_token=task.lease_token,
         after_seconds=after_seconds,
         counts=counts,
+        trouble=None if trouble is None else trouble.replace("\x00", "\ufffd"),
     )
     await conn.execute(RELEASE_TASK, *values)
 

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Final, Literal, cast
 
+from msgspec import UNSET, UnsetType
+
 from app.exports.model import ExportColumnInfo
-from app.exports.plan.model import Column, Grain, PartitionColumn, Plan
+from app.exports.plan.model import JSON_TEXT, Column, Grain, PartitionColumn, Plan
 from app.schemas.ddl.types import Kind, ListOf, MapOf, Scalar, StructOf, Type
 
 _VALUE: Final = Scalar(Kind.STRING)
@@ -20,21 +22,39 @@ def file_columns(plan: Plan, columns: Sequence[Column]) -> list[Column]:
     return [each for each in columns if each.name.lower() not in levels]
 
 
-def columns_in(plan: Plan, columns: Sequence[Column]) -> list[ExportColumnInfo]:
-    """Return all columns of an export in Hive's words."""
+def columns_in(
+    plan: Plan,
+    columns: Sequence[Column],
+    nulls: Sequence[int] | None = None,
+    level_nulls: Sequence[int] | None = None,
+) -> list[ExportColumnInfo]:
+    """Return all columns of an export in Hive's words.
+
+    `nulls` are of those of the files, `level_nulls` of those of the folders.
+    """
+    found = file_columns(plan, columns)
+    counts: Sequence[int | UnsetType] = nulls or [UNSET] * len(found)
     files = [
         ExportColumnInfo(
             name=each.name,
             type=type_name(each.type),
             source=cast("Literal['schema', 'request', 'inferred']", each.source),
+            json=each.type == JSON_TEXT,
+            mixed_at=each.mixed_at or UNSET,
+            nulls=count,
         )
-        for each in file_columns(plan, columns)
+        for each, count in zip(found, counts, strict=True)
     ]
+    level_counts: Sequence[int | UnsetType] = level_nulls or [UNSET] * len(plan.partition_by)
     folders = [
         ExportColumnInfo(
-            name=each.name, type=type_name(type_of_partition(each)), source="partition"
+            name=each.name,
+            type=type_name(type_of_partition(each)),
+            source="partition",
+            json=False,
+            nulls=count,
         )
-        for each in plan.partition_by
+        for each, count in zip(plan.partition_by, level_counts, strict=True)
     ]
     return [*files, *folders]
 

@@ -19,6 +19,7 @@ from app.dead_letters.model import NewDeadLetter
 from app.execution_errors import ErrorKind, Failure, failure_of
 from app.limits import KIB, MAX_SEED, MIB
 from app.pipes.connectors.model import Event
+from app.pipes.explanations import explain
 from app.pipes.model import MAX_EVENT_BYTES, LoadedPipe
 from app.pipes.plans import Plan
 from app.pipes.problems import PipeTroubled
@@ -297,7 +298,8 @@ class _Batch:
         elif self._plan.checks is not None:
             named = [each for each in self._plan.checks.inputs() if isinstance(each, str)]
             version = self._plan.versions.get(named[0]) if named else None
-        return self._refused(event, failure, schema=version)
+        explained = explain(failure, outcome, event.data, self._pipe.definition.schema)
+        return self._refused(event, explained, schema=version)
 
     def _refused(
         self, event: Event, failure: Failure, *, schema: Version | None = None

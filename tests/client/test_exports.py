@@ -110,7 +110,7 @@ def test_an_export_says_what_it_has_done(crivo: CrivoCommand) -> None:
     wrong = crivo("export", name, "--to", "out", "--column", "data:text")
     no_location = crivo("exports", "ddl", crivo("exports", "list").text.split("\t")[0])
 
-    assert "no record has a value for wrong; check --column" in first.err
+    assert "no row has a value for wrong; check --column" in first.err
     assert "key /id; latest the last in file order; levels kind=/id" in first.err
     assert "1 new files in 1 partitions since 1" in later.err
     assert "crivo: --column data: 'text' is not a type" in wrong.err
@@ -118,3 +118,28 @@ def test_an_export_says_what_it_has_done(crivo: CrivoCommand) -> None:
     shown = crivo("exports", "show", later.err.split("export ")[1].split()[0]).text
     assert "key          /id" in shown
     assert "levels       kind=/id" in shown
+
+
+def test_what_one_odd_record_changes_is_said(crivo: CrivoCommand) -> None:
+    name = f"odd-{uuid4().hex[:8]}"
+    (crivo.home / "odd.jsonl").write_text('{"id":"a","kind":"x"}\n{"id":"b","kind":"y"}\n')
+    (crivo.home / "odder.jsonl").write_text('{"id":77,"kind":"z"}\n')
+    arguments = ("--to", "odd", "--dedupe", "kind", "--partition", "sort=/knid")
+    crivo("send", "odd.jsonl", name, "--key", "/kind")
+    crivo("export", name, *arguments)
+    crivo("send", "odder.jsonl", name, "--key", "/kind")
+
+    other = crivo("export", name, *arguments, "--since", "1", "--bad-rows", "dead-letter")
+    refused = crivo("export", name, *arguments, "--since", "1")
+    done = crivo("export", name, *arguments)
+
+    assert "differs in --bad-rows (fail there); omit --since" in other.err
+    assert refused.code == ExitCode.FAILED
+    assert "odder.jsonl:1: columns_differ: " in refused.err
+    assert "'id' was string in the earlier export, and is an integer" in refused.err
+    assert "id has values of several types, the first of another one in odder.jsonl, line 1" in (
+        " ".join(done.err.split())
+    )
+    assert "no row has a value for sort; check --partition" in done.err
+    shown = crivo("exports", "show", done.err.split("export ")[-1].split()[0]).text
+    assert "string (json, inferred, mixed since odder.jsonl, line 1)" in shown

@@ -50,6 +50,13 @@ def test_a_bad_line_is_refused_alike_in_files_and_parts(
     assert _blobs(system) == before
 
 
+def test_a_key_that_is_no_pointer_is_told_what_one_is(system: System) -> None:
+    refused = system.client.put("/datasets/unpointed", json={"key": "pk"})
+
+    assert refused.status_code == 422
+    assert "/key: expected a JSON pointer, which is empty or begins with /" in refused.text
+
+
 @pytest.mark.parametrize(
     ("content", "lines", "records"),
     [

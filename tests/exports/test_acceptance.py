@@ -169,17 +169,17 @@ def test_a_struct_with_names_that_no_reader_takes_is_refused(names: tuple[str, .
     struct = StructOf(tuple(Field(name, Scalar(Kind.BIGINT), "") for name in names))
     fields = [Field("a/b", StructOf((Field("c", ListOf(struct), ""),)), "")]
     with pytest.raises(InvalidRequest) as caught:
-        plan_of(CreateExport(dataset="d"), fields)
+        plan_of(CreateExport(dataset="d"), fields, None)
     [error] = caught.value.errors
     assert error["pointer"] == "/columns/a~1b"
     as_json = CreateExport(dataset="d", columns={"a/b": ColumnChoice(pointer="/a~1b", type="json")})
-    assert plan_of(as_json, fields).columns
+    assert plan_of(as_json, fields, None).columns
 
 
 def test_an_export_continues_one_whose_input_was_only_appended_to(system: System) -> None:
     name = put_dataset(system)
     dataset_id = UUID(system.client.get(f"/datasets/{name}").json()["id"])
-    plan = plan_of(CreateExport(dataset=name), ())
+    plan = plan_of(CreateExport(dataset=name), (), None)
     base = StoredExport(
         id=uuid.uuid7(),
         dataset_id=dataset_id,
@@ -193,16 +193,35 @@ def test_an_export_continues_one_whose_input_was_only_appended_to(system: System
     store(system, base)
     put_file(system, name, "new.jsonl")
 
-    other = create(system, name, since=2, deduplicate={"key": "/event_id"})
+    choices = {"deduplicate": {"key": "/event_id"}, "columns": {"a": "/a"}, "max_bad_rows": 3}
+    other = create(system, name, since=2, **choices)
     continued = create(system, name, since=2)
 
     assert other.status_code == 409
+    assert other.json()["detail"].endswith(
+        f"the latest, {base.id}, differs in `deduplicate/key` (none there), `max_bad_rows` (1000"
+        " there), `columns` (all members there); omit `since` to export everything"
+    )
     location = continued.headers["Location"]
     row = row_of(system, location, "SELECT base_id, raw_bytes FROM exports WHERE id = $1")
     assert (row["base_id"], row["raw_bytes"]) == (base.id, len(LINE))
     task = row_of(system, location, "SELECT input FROM export_tasks WHERE export_id = $1")
     [part] = msgspec.json.decode(task["input"], type=WholeInput).ranges
     assert part.path == "new.jsonl"
+    # What a script has made of the snapshot is no base.
+    row_of(
+        system,
+        str(base.id),
+        "UPDATE exports SET script_id = id, script_version = 1 WHERE id = $1 RETURNING 1",
+    )
+    scripted = create(system, name, since=2)
+    assert scripted.status_code == 409
+    assert "differs in `script` (one there)" in scripted.json()["detail"]
+    row_of(
+        system,
+        str(base.id),
+        "UPDATE exports SET script_id = NULL, script_version = NULL WHERE id = $1 RETURNING 1",
+    )
     put_file(system, name, "a.jsonl")
     replaced = create(system, name, since=2)
     assert replaced.status_code == 409
@@ -225,7 +244,7 @@ def test_an_export_is_continued_if_its_columns_say_what_keys_and_orders_are(
 ) -> None:
     name = put_dataset(system)
     wanted = {"deduplicate": {"key": "/event_id", "latest_by": "/timestamp"}}
-    plan = plan_of(msgspec.convert({"dataset": name, **wanted}, CreateExport), ())
+    plan = plan_of(msgspec.convert({"dataset": name, **wanted}, CreateExport), (), None)
     types = {"event_id": of_key, "timestamp": of_order}
     base = StoredExport(
         id=uuid.uuid7(),
@@ -251,7 +270,7 @@ def test_an_export_is_continued_if_its_columns_say_what_keys_and_orders_are(
 
 def test_an_export_that_is_too_large_for_one_task_is_not_continued(system: System) -> None:
     name = put_dataset(system)
-    plan = plan_of(CreateExport(dataset=name), ())
+    plan = plan_of(CreateExport(dataset=name), (), None)
     base = StoredExport(
         id=uuid.uuid7(),
         dataset_id=UUID(system.client.get(f"/datasets/{name}").json()["id"]),

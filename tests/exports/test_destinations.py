@@ -9,6 +9,9 @@ from app.exports.destinations import (
     require_allowed,
     require_usable_destinations,
 )
+from app.exports.model import CreateExport
+from app.exports.plan.model import Grain, PartitionColumn
+from app.exports.plans import plan_of
 from app.settings import Settings
 
 SETTINGS = Settings(
@@ -63,6 +66,30 @@ def test_another_destination_is_refused(to: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         require_allowed(SETTINGS, "acme", to)
     assert refused.value.errors[0]["pointer"] == "/to"
+
+
+YEAR = PartitionColumn(name="year", grain=Grain.YEAR, pointer="/t")
+KIND = PartitionColumn(name="kind", grain=Grain.VALUE, pointer="/k")
+
+
+@pytest.mark.parametrize("levels", [(), (YEAR,), (YEAR, KIND)])
+def test_a_destination_whose_keys_cannot_be_long_enough_is_refused(
+    levels: tuple[PartitionColumn, ...],
+) -> None:
+    shortest = "".join({"year": "/year=2021", "kind": "/kind=a"}[each.name] for each in levels)
+    most = 1_024 - max(len(f"{shortest}/0123456789ab-2147483647.parquet"), 54 + 1)
+    fits = f"s3://lake/{'x' * most}"
+
+    wanted = CreateExport(dataset="d", partition_by=[{each.name: each.pointer} for each in levels])
+
+    plan = plan_of(wanted, (), fits)
+
+    assert plan.max_folder_bytes is not None
+    assert plan.max_folder_bytes >= len(shortest.removeprefix("/"))
+    with pytest.raises(InvalidRequest, match="a key of a bucket has 1024 at most") as refused:
+        plan_of(wanted, (), f"{fits}x")
+    assert refused.value.errors[0]["pointer"] == "/to"
+    assert plan_of(wanted, (), f"file:///{'x' * 2_000}").max_folder_bytes is None
 
 
 def test_without_the_setting_there_is_no_destination() -> None:

@@ -1,13 +1,14 @@
 """A task is one worker's at a time, in turns of tenants; what a lost one reports is refused."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from uuid import UUID
 
 import pytest
 import uuid_utils.compat as uuid
 
 from app.db import Connection, Pool
-from app.exports import ending, outcome_store, task_store
+from app.exports import ending, outcome_store, store, task_store
 from app.exports.model import ExportStatus
 from app.exports.plan.model import Report
 from app.exports.task_store import ClaimedTask, LeaseLost
@@ -71,6 +72,34 @@ async def test_an_expired_lease_is_another_workers_and_the_late_outcome_is_refus
     [row] = await exports.tasks(export)
     assert row["done_token"] == taken.lease_token
     assert (await exports.row(export))["rows_in"] == 1
+
+
+async def test_trouble_is_told_since_it_began_and_until_the_task_reads(
+    exports: RunningExports,
+) -> None:
+    export = await exports.create()
+    async with exports.pool.acquire() as conn:
+
+        async def told() -> tuple[str | None, datetime | None]:
+            shown = await store.select_export(conn, TENANT, export)
+            assert shown is not None
+            return shown.trouble, shown.trouble_since
+
+        async def give_back(trouble: str | None) -> None:
+            task = await claim(conn)
+            assert await task_store.renew(conn, task, lease_seconds=60.0, raw_bytes_done=0)
+            await task_store.release(conn, task, after_seconds=0.0, counts=True, trouble=trouble)
+
+        await give_back("a")
+        _, since = await told()
+        assert since is not None
+        for trouble in ("b", None):
+            await give_back(trouble)
+        assert await told() == ("b", since)
+        task = await claim(conn)
+        assert await told() == ("b", since)
+        assert await task_store.renew(conn, task, lease_seconds=60.0, raw_bytes_done=1)
+        assert await told() == (None, None)
 
 
 async def test_one_tenant_has_one_task_in_hand_while_others_wait(exports: RunningExports) -> None:

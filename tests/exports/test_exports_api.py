@@ -5,6 +5,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from shutil import copy2
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -16,7 +17,7 @@ import uuid_utils.compat as uuid
 
 from app.exports.plan.hive import folder
 from app.exports.plan.model import Column, Grain, PartitionColumn, Plan
-from app.exports.retention import DELETE_FILES
+from app.exports.retention import DELETE_ERRORS, DELETE_FILES
 from app.schemas.ddl.types import Kind, Scalar
 from app.tenants.model import DEFAULT_TENANT
 from tests.exports.stored_exports import StoredError, StoredExport, StoredFile, store
@@ -138,6 +139,29 @@ def test_bad_rows_of_the_attempt_that_counts_are_listed(system: System) -> None:
     assert [(each["line"], "excerpt" in each) for each in plain] == [(3, False), (9, False)]
     other = system.client.get(f"{stored(system)}/errors", params={"cursor": cursor})
     assert other.status_code == 422
+
+
+def test_once_bad_rows_are_deleted_none_are_listed_as_if_there_were_none(system: System) -> None:
+    old = stored(system, errors=[StoredError(line=3)])
+    without = stored(system)
+    run(
+        system,
+        "UPDATE exports SET created_at = now() - interval '90 days', "
+        "started_at = now() - interval '90 days', finished_at = now() - interval '80 days', "
+        "rows_failed = CASE id WHEN $1 THEN 1 ELSE 0 END WHERE id = ANY ($2)",
+        UUID(old.rpartition("/")[2]),
+        [UUID(each.rpartition("/")[2]) for each in (old, without)],
+    )
+    assert system.client.get(f"{old}/errors").status_code == 200
+    run(system, DELETE_ERRORS, 30, 10)
+
+    gone = system.client.get(f"{old}/errors")
+
+    assert (gone.status_code, gone.json()["type"]) == (
+        410,
+        "urn:crivo:problem:export-errors-deleted",
+    )
+    assert system.client.get(f"{without}/errors").json()["items"] == []
 
 
 def test_a_manifest_lists_all_published_files(system: System) -> None:
@@ -284,6 +308,10 @@ def test_a_table_of_duckdb_reads_the_files_and_the_folders(system: System, tmp_p
             "COPY (SELECT 'e' AS event_id, TIMESTAMPTZ '2021-01-02 00:00:00+00' AS timestamp, "
             f"'{{}}' AS data) TO '{folder}/0190-1.parquet' (FORMAT parquet)"
         )
+        # What a download has not put in its place yet is not of the table.
+        staging = tmp_path / "_crivo" / "staging"
+        staging.mkdir(parents=True)
+        copy2(folder / "0190-1.parquet", staging)
         sql = system.client.get(
             f"{address}/ddl", params={"dialect": "duckdb", "name": "e", "location": str(tmp_path)}
         )

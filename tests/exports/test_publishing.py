@@ -3,8 +3,11 @@
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import ANY
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -15,12 +18,11 @@ from app.db import Pool
 from app.exports import completion, ending
 from app.exports.file_store import read_manifest
 from app.exports.model import ExportStatus
-from app.exports.plan.model import TaskFailed
+from app.exports.store import select_export
 from app.exports.task_store import LeaseLost, claim_task
 from app.limits import MAX_DESTINATION_WAIT_HOURS
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT as TENANT
-from tests.exports.fragile_folders import publication_of, publish
 from tests.exports.published_folders import content, folder_of, objects
 from tests.exports.running_exports import RunningExports, StandInTask, open_exports
 from tests.support.faulty_server import Scripted, faulty_server
@@ -160,15 +162,28 @@ async def test_a_folder_that_is_not_mounted_is_waited_for(
     [task] = [each for each in await exports.tasks(export) if each["stage"] == "publish"]
     assert (task["attempts"], task["done_token"], task["lease_token"]) == (0, None, None)
     assert not (tmp_path / "lake").exists()
+    told = await trouble(exports, export)
+    assert told == (f"there is no folder {tmp_path}/lake", ANY)
     # It can be cancelled: nothing was changed there.
     assert (await exports.row(export))["publishing_at"] is None
     await make_wait(exports, hours=MAX_DESTINATION_WAIT_HOURS - 1)
     await exports.run_all(StandInTask())
+    assert await trouble(exports, export) == told
     (tmp_path / "away").rename(tmp_path / "lake")
     await exports.pool.execute("UPDATE export_tasks SET due_at = now() WHERE done_token IS NULL")
     await exports.run_all(StandInTask())
     assert (await exports.row(export))["status"] == "succeeded"
     assert (await exports.row(export))["publishing_at"] is not None
+    assert [each["trouble"] for each in await exports.tasks(export)] == [None, None]
+
+
+async def trouble(exports: RunningExports, export: UUID) -> tuple[str | None, datetime | None]:
+    """Return what the readers of an export are told of its trouble."""
+    async with exports.pool.acquire() as conn:
+        shown = await select_export(conn, TENANT, export)
+    assert shown is not None
+    assert (shown.trouble is None) == (shown.trouble_since is None)
+    return shown.trouble, shown.trouble_since
 
 
 async def test_a_destination_that_stays_away_is_not_waited_for_longer_than_a_day(
@@ -238,24 +253,13 @@ async def test_denied_access_ends_an_export_and_a_failing_store_does_not(
         await exports.run_all(StandInTask())
         assert (await exports.row(export))["status"] == "running"
         assert server.faults == []
+        told, _ = await trouble(exports, export)
+        assert told == f"{BUCKET}/failing cannot be used: it answers with the status 503"
     # It answers again.
     monkeypatch.undo()
     await exports.pool.execute("UPDATE export_tasks SET due_at = now() WHERE done_token IS NULL")
     await exports.run_all(StandInTask())
     assert (await exports.row(export))["status"] == "succeeded"
-
-
-async def test_a_key_that_no_bucket_takes_is_refused_before_anything_is_changed(
-    exports: RunningExports, s3: S3
-) -> None:
-    url = f"{BUCKET}/{'x' * 200}"
-    folder = await folder_of(exports, url)
-    name = "/".join([f"{level}={'v' * 198}" for level in "abcd"])
-    with pytest.raises(TaskFailed, match="is longer than 1,024 bytes"):
-        await publish(exports.blobs, folder, await publication_of(exports, [name]))
-    assert objects(url, s3) == set()
-    await publish(exports.blobs, folder, await publication_of(exports, [name[:-60]]))
-    assert len(objects(url, s3)) == 3
 
 
 async def test_an_export_that_was_cancelled_in_time_changes_no_destination(

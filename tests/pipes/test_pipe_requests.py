@@ -136,9 +136,31 @@ def test_an_event_chooses_its_schema(system: System, dataset: str) -> None:
     send(system, pipe, [order, refund, wrong, unknown, b'{"n":1}'])
 
     pipe_when(system, pipe, **{"in": 5})
-    kinds = [each["kind"] for each in letters_of(system, pipe)]
+    letters = letters_of(system, pipe)
+    kinds = [each["kind"] for each in letters]
     assert sorted(kinds) == ["input_schema_mismatch", "unknown_schema", "unknown_schema"]
+    messages = {each["error"]["message"] for each in letters if each["kind"] == "unknown_schema"}
+    assert messages == {
+        f"there is no schema '{prefix}shoe.order'",
+        "/domain: is no string, and the schema is chosen by it",
+    }
     assert lines_of(system, dataset) == [order, refund]
+
+
+def test_an_array_is_one_event_and_its_letter_says_how_several_are_sent(
+    system: System, dataset: str
+) -> None:
+    schema = put_schema(system, {"type": "object"})
+    pipe = put_pipe(system, schema=schema, to=to_dataset(dataset))
+
+    system.client.post(f"/pipes/{pipe}/events", json=[{"n": 1}, {"n": 2}])
+
+    pipe_when(system, pipe, **{"in": 1})
+    [letter] = letters_of(system, pipe)
+    assert letter["error"]["message"] == (
+        f"is array, not object ({schema}@1); an array is one event; several are sent as lines"
+        " (application/x-ndjson)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,12 @@ def _run(request: protocol.Request, replies: BinaryIO) -> Report:
         meter.restart()
         alone = replace(request, resources=replace(request.resources, threads=1))
         report = _attempt(alone, meter, replies)
-    return replace(report, cpu_ms=process_time() * 1_000, peak_memory_bytes=_peak_bytes())
+    return replace(
+        report,
+        duckdb=duckdb.__version__,
+        cpu_ms=process_time() * 1_000,
+        peak_memory_bytes=_peak_bytes(),
+    )
 
 
 def _attempt(request: protocol.Request, meter: Meter, replies: BinaryIO) -> Report:

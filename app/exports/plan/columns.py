@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from app.exports.plan.conversion import united
+from app.exports.plan.inference import typed_by
 from app.exports.plan.layout import member, require_names
-from app.exports.plan.model import Column, ExportColumn, Plan
+from app.exports.plan.model import Column, ExportColumn, Plan, SeenKind
 
 
 def united_columns(plan: Plan, tasks: Iterable[Sequence[Column]]) -> tuple[Column, ...]:
@@ -15,15 +15,18 @@ def united_columns(plan: Plan, tasks: Iterable[Sequence[Column]]) -> tuple[Colum
     They are those that one task with all lines finds. Raises TaskFailed.
     """
     found: dict[str, Column] = {}
-    requested = {column.name for column in plan.columns if column.type is not None}
+    kinds: dict[str, list[SeenKind]] = {}
     for columns in tasks:
         for column in columns:
-            other = found.setdefault(column.name, column)
-            if other is not column and column.name not in requested:
-                found[column.name] = replace(other, type=united(other.type, column.type))
-    columns = tuple(found.values())
-    require_names([member(column.name) for column in columns], plan)
-    return columns
+            found.setdefault(column.name, column)
+            kinds.setdefault(column.name, []).extend(column.kinds)
+    requested = {column.name for column in plan.columns if column.type is not None}
+    united = tuple(
+        column if name in requested else _inferred(column, kinds[name])
+        for name, column in found.items()
+    )
+    require_names([member(column.name) for column in united], plan)
+    return united
 
 
 def with_columns(plan: Plan, columns: Sequence[Column]) -> Plan:
@@ -37,7 +40,13 @@ def with_columns(plan: Plan, columns: Sequence[Column]) -> Plan:
                 pointer=pointers.get(column.name) or member(column.name).pointer,
                 type=column.type,
                 source=column.source,
+                mixed_at=column.mixed_at,
             )
             for column in columns
         ),
     )
+
+
+def _inferred(column: Column, kinds: Sequence[SeenKind]) -> Column:
+    of, mixed_at = typed_by(kinds)
+    return replace(column, type=of, mixed_at=mixed_at, kinds=())

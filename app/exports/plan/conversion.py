@@ -42,6 +42,14 @@ _INFERRED: Final = {
     _DOUBLES | _SHORT: Scalar(Kind.DOUBLE),
 }
 
+_NAMES: Final = {
+    _STRINGS: "a string",
+    _NESTED: "an object or an array",
+    _BOOLEANS: "a boolean",
+    _SHORT: "an integer",
+    _LONG: "an integer",
+}
+
 
 def string(v: str) -> str:
     """Return the decoded string of a JSON text that is one."""
@@ -143,15 +151,15 @@ def _certain_text(v: str, of: Scalar) -> str:
     return found.get(of.kind, "false")
 
 
-def seen(v: str) -> str:
-    """Return an aggregate of the kinds of values that a column has, as a set of bits."""
+def kind_of(v: str) -> str:
+    """Return the kind of a value as one bit, 0 of none."""
     return (
-        f"bit_or(CASE WHEN {v} IS NULL THEN 0 ELSE CASE {v}[1] WHEN '\"' THEN {_STRINGS}"
+        f"CASE WHEN {v} IS NULL THEN 0 ELSE CASE {v}[1] WHEN '\"' THEN {_STRINGS}"
         f" WHEN '{{' THEN {_NESTED} WHEN '[' THEN {_NESTED}"
         f" WHEN 't' THEN {_BOOLEANS} WHEN 'f' THEN {_BOOLEANS} ELSE"
         f" CASE WHEN {is_plain_integer(v)}"
         f" THEN CASE WHEN length({v}) <= {_DOUBLE_DIGITS} THEN {_SHORT} ELSE {_LONG} END"
-        f" WHEN {exact_double(v)} THEN {_DOUBLES} ELSE {_NUMBERS} END END END)"
+        f" WHEN {exact_double(v)} THEN {_DOUBLES} ELSE {_NUMBERS} END END END"
     )
 
 
@@ -160,13 +168,14 @@ def inferred(kinds: int) -> Scalar:
     return _INFERRED.get(kinds, JSON_TEXT)
 
 
-def united(a: Type, b: Type) -> Type:
-    """Return the type that is inferred from the values of two inferred types."""
-    kinds = {of: bits for bits, of in _INFERRED.items()}
-    mixed = _STRINGS | _NESTED
-    if not isinstance(a, Scalar) or not isinstance(b, Scalar):
-        return JSON_TEXT
-    return inferred(kinds.get(a, mixed) | kinds.get(b, mixed))
+def kinds_in(of: Type) -> int:
+    """Return kinds of values that a type is inferred from."""
+    return next((kinds for kinds, each in _INFERRED.items() if each == of), _STRINGS | _NESTED)
+
+
+def name_of(kind: int) -> str:
+    """Return what a value of a kind is."""
+    return _NAMES.get(kind, "a number")
 
 
 def alike(a: Type, b: Type) -> bool:

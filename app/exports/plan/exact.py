@@ -10,7 +10,7 @@ from app.exports.plan.hive import MAX_FOLDER_BYTES, folder
 from app.exports.plan.layout import Layout, Names, member
 from app.exports.plan.members import Line, Members, string_of
 from app.exports.plan.model import ExportColumn, Grain, PartitionColumn
-from app.exports.plan.moments import Moment, parse_moment
+from app.exports.plan.moments import NUMBER_IS_NO_MOMENT, Moment, parse_moment
 from app.exports.plan.pointers import tokens_of
 
 
@@ -134,6 +134,8 @@ def _level(line: Line, column: PartitionColumn, tokens: tuple[str, ...]) -> str 
 
 
 def _moment(value: bytes, kind: str, pointer: str) -> Moment:
+    if value[0] in b"-0123456789":
+        raise BadLine(kind, pointer, NUMBER_IS_NO_MOMENT)
     if not value.startswith(b'"'):
         raise BadLine(kind, pointer, "is not a timestamp, as 2021-01-14T10:30:00Z")
     try:

@@ -30,11 +30,12 @@ def stage_options(columns: int) -> str:
 def export_options(stated: str, columns: int, rows: int) -> str:
     """Return the options of a file of an export, which has so many columns and rows.
 
-    `stated` is of `stated_metadata`.
+    `stated` is of `stated_metadata`. What is written is reported with the statistics of columns.
     """
     group = _group_rows(columns)
     return (
-        f"({_STORED}, ROW_GROUP_SIZE {group}, DICTIONARY_SIZE_LIMIT {min(group, rows)},"
+        f"({_STORED}, RETURN_STATS, ROW_GROUP_SIZE {group},"
+        f" DICTIONARY_SIZE_LIMIT {min(group, rows)},"
         f" STRING_DICTIONARY_PAGE_SIZE_LIMIT {_DICTIONARY_BYTES},"
         f" KV_METADATA {{{stated}}})"
     )
@@ -64,14 +65,15 @@ def columns_of(connection: DuckDBPyConnection, local: str) -> tuple[Column, ...]
     return msgspec.json.decode(found[0], type=tuple[Column, ...]) if found else ()
 
 
-def have_rounded_order(connection: DuckDBPyConnection, locals_: Sequence[str]) -> bool:
-    """Return whether one of the files lacks a part of what orders its rows."""
+def rounded_order(connection: DuckDBPyConnection, locals_: Sequence[str]) -> str | None:
+    """Return the first of the files that lacks a part of what orders its rows."""
     files = ", ".join(map(literal, locals_))
     found = connection.execute(
-        f"SELECT 1 FROM parquet_kv_metadata([{files}]) WHERE decode(key) = ? LIMIT 1",
+        f"SELECT file_name FROM parquet_kv_metadata([{files}]) WHERE decode(key) = ?"
+        " ORDER BY file_name LIMIT 1",
         [_ROUNDED_KEY],
     ).fetchone()
-    return found is not None
+    return None if found is None else str(found[0])
 
 
 def names_in(connection: DuckDBPyConnection, source: str) -> list[str]:

@@ -15,9 +15,10 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from app.errors import clipped
 from app.exports.plan.members import elements_of, members_of, string_of
 from app.exports.plan.model import JSON_TEXT
-from app.exports.plan.moments import parse_moment
+from app.exports.plan.moments import NUMBER_IS_NO_MOMENT, parse_moment
 from app.exports.plan.numbers import canonical
 from app.schemas.ddl.types import INTEGERS, Kind, ListOf, MapOf, Scalar, StructOf, Type
 
@@ -135,10 +136,10 @@ def _integer(value: bytes, of: Scalar) -> str:
     mantissa, _, exponent = plain.partition("e")
     # 19 digits are the most of 64 bits; a longer power of ten is not computed.
     if len(mantissa) + int(exponent or 0) > 20 or int(exponent or 0) < 0:  # noqa: PLR2004
-        raise Misfit("", f"is not an integer of type {of.kind}")
+        raise Misfit("", f"is {clipped(text)}, which is no integer of type {of.kind}")
     number = int(mantissa) * 10 ** int(exponent or 0)
     if not -bound <= number < bound:
-        raise Misfit("", f"is beyond the integers of type {of.kind}")
+        raise Misfit("", f"is {clipped(text)}, beyond the integers of type {of.kind}")
     return str(number)
 
 
@@ -146,7 +147,7 @@ def _double(value: bytes, of: Scalar) -> str:
     text = _number(value)
     number = float(text)
     if not isfinite(number) or (of.kind is Kind.FLOAT and abs(number) > _MAX_FLOAT):
-        raise Misfit("", f"is beyond the numbers of type {of.kind}")
+        raise Misfit("", f"is {clipped(text)}, beyond the numbers of type {of.kind}")
     return text
 
 
@@ -161,7 +162,8 @@ def _decimal(value: bytes, of: Scalar) -> str:
     power = int(exponent or 0)
     whole = len(mantissa.lstrip("-")) + power
     if -power > scale or (whole > precision - scale and mantissa != "0"):
-        raise Misfit("", f"is not a decimal({precision},{scale}) without rounding")
+        message = f"is {clipped(text)}, which is no decimal({precision},{scale}) without rounding"
+        raise Misfit("", message)
     with localcontext() as context:
         context.prec = precision + 1
         return f"{Decimal(mantissa).scaleb(power):f}"
@@ -199,6 +201,8 @@ def _date(value: bytes, _: Scalar) -> str:
 
 
 def _timestamp(value: bytes, _: Scalar) -> str:
+    if value[0] in _NUMBER_STARTS:
+        raise Misfit("", NUMBER_IS_NO_MOMENT)
     try:
         moment = parse_moment(_string(value))
     except ValueError as error:

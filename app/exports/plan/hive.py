@@ -1,9 +1,11 @@
-"""Name the folders of partitions as Hive does."""
+"""Name the folders of partitions as Hive does, and bound their paths."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from app.exports.plan.model import PartitionColumn
+from app.errors import clipped
+from app.exports.plan.model import PartitionColumn, Plan, TaskFailed
+from app.limits import MAX_KEY_BYTES
 
 DEFAULT_PARTITION: Final = "__HIVE_DEFAULT_PARTITION__"
 MAX_FOLDER_BYTES: Final = 255
@@ -33,3 +35,17 @@ def folders(columns: Sequence[PartitionColumn], partition: Sequence[str | None])
     return "/".join(
         folder(column.name, value) for column, value in zip(columns, partition, strict=True)
     )
+
+
+def require_short_folders(partitions: Iterable[Sequence[str | None]], plan: Plan) -> None:
+    """Refuse partitions whose files the destination has no room for in a key. Raises TaskFailed."""
+    if plan.max_folder_bytes is None:
+        return
+    for values in partitions:
+        path = folders(plan.partition_by, values)
+        if len(path.encode()) > plan.max_folder_bytes:
+            message = (
+                f"the key of a file in {clipped(path)} would be longer than the {MAX_KEY_BYTES} "
+                "bytes that a bucket takes"
+            )
+            raise TaskFailed("destination_refused", message)

@@ -37,17 +37,32 @@ class PartitionColumn(Struct, frozen=True, kw_only=True):
     pointer: str
 
 
+class ValuePlace(Struct, frozen=True, kw_only=True):
+    """The line of the sources that has a value."""
+
+    path: str
+    line: int
+
+
+class SeenKind(Struct, frozen=True, kw_only=True):
+    """The first value of a kind, which is a bit of those of `conversion.kind_of`, in a column."""
+
+    kind: int
+    at: ValuePlace
+
+
 class ExportColumn(Struct, frozen=True, kw_only=True):
     """A column of the files: the value at a JSON pointer, with its type.
 
     `type` None: inferred from the rows, and stated in the report. `source` is where the type is
-    from, as of Column.
+    from, and `mixed_at` where it became JSON, as of Column.
     """
 
     name: str
     pointer: str
     type: Type | None = None
     source: str = "inferred"
+    mixed_at: ValuePlace | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -55,7 +70,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     Without `key` nothing is deduplicated. Without `latest_by` the last row of a key in file order
     counts; of rows with equal values the later in file order counts, too. Without `columns` they
-    are all members of the records, those of bad rows included, inferred.
+    are all members of the records, those of bad rows included, inferred. `max_folder_bytes` is
+    what a key at the destination has room for; None: paths of folders are not bounded.
     """
 
     key: Sequence[str] = ()
@@ -65,6 +81,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     on_bad_row: OnBadRow = OnBadRow.FAIL
     max_bad_rows: int = 0
     file_bytes: int = 256 * 1024 * 1024
+    max_folder_bytes: int | None = None
 
 
 class Resources(Struct, frozen=True, kw_only=True):
@@ -164,12 +181,18 @@ class BadRow(Struct, frozen=True, kw_only=True):
     record: bytes
 
 
-class Column(Struct, frozen=True, kw_only=True):
-    """A column as it was written; `source` is `schema`, `request` or `inferred`."""
+class Column(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A column as it was written; `source` is `schema`, `request` or `inferred`.
+
+    `mixed_at`, of an inferred column, is the first value that had no place in the type of those
+    before: since then they are JSON. `kinds` are those of a map task, in the order of their values.
+    """
 
     name: str
     type: Type
     source: str
+    mixed_at: ValuePlace | None = None
+    kinds: Sequence[SeenKind] = ()
 
 
 class PartitionRows(Struct, frozen=True, kw_only=True):
@@ -184,7 +207,9 @@ class Report(Struct, frozen=True, kw_only=True):
     """What a task has done. `replaced` are the numbers in `Whole.base` of files to leave out.
 
     `duplicates` counts the rows that another one replaces, rows of `base` included. Of a map task,
-    `columns` are brought together by `columns.united_columns`.
+    `columns` are brought together by `columns.united_columns`. `nulls` counts the rows without a
+    value, for each of the columns, in the files that were written, less those in the replaced ones.
+    `duckdb` is the version that has done it.
     """
 
     rows_in: int
@@ -196,6 +221,8 @@ class Report(Struct, frozen=True, kw_only=True):
     columns: Sequence[Column]
     partitions: Sequence[PartitionRows] = ()
     replaced: Sequence[int] = ()
+    nulls: Sequence[int] = ()
+    duckdb: str | None = None
     cpu_ms: float
     peak_memory_bytes: int
 

@@ -20,7 +20,11 @@ _TEXT: Final = re.compile(
 )
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _MAX_HOUR, _MAX_MINUTE = 23, 59
+_LEAP_SECOND: Final = 60
 _US_DIGITS: Final = 6
+NUMBER_IS_NO_MOMENT: Final = (
+    "is a number, which says no time; a script can write it as one, as 2021-01-14T10:30:00Z"
+)
 
 
 class Moment(NamedTuple):
@@ -41,6 +45,8 @@ def parse_moment(text: str) -> Moment:
         int(part) if part else missing
         for part, missing in zip(match.groups()[:6], (0, 1, 1, 0, 0, 0), strict=True)
     )
+    if second == _LEAP_SECOND:
+        raise ValueError("has a second 60, a leap second, which a script can write as another")
     if hour > _MAX_HOUR or minute > _MAX_MINUTE or second > _MAX_MINUTE:
         raise ValueError("has a time that no day has")
     try:

@@ -9,7 +9,8 @@ from duckdb import DuckDBPyConnection
 
 from app.exports.plan import conversion, numbers
 from app.exports.plan.continuing import CannotRead, Reading, kept_order, reading_of
-from app.exports.plan.files import columns_of, have_rounded_order, read_parquet
+from app.exports.plan.files import columns_of, read_parquet, rounded_order
+from app.exports.plan.hive import folders
 from app.exports.plan.levels import level_names, list_partitions
 from app.exports.plan.members import string_of
 from app.exports.plan.model import Column, HeldFile, Plan, TaskFailed
@@ -33,6 +34,12 @@ class _Base(msgspec.Struct, frozen=True):
     @property
     def file(self) -> str:
         return f"held.{quoted(self.name)}"
+
+    def folder_of(self, local: str, plan: Plan) -> str:
+        """Return where a file is, in words; empty without levels."""
+        partition = next(each.partition for each in self.files if each.local == local)
+        path = folders(plan.partition_by, partition)
+        return f" in {path}" if path else ""
 
     def held(self, numbers_: Sequence[int]) -> str:
         locals_ = [self.files[n].local for n in numbers_]
@@ -93,6 +100,16 @@ def older_rows(columns: Sequence[tuple[int, Column]], plan: Plan) -> str:
     return f"SELECT {', '.join(names)} FROM older"
 
 
+def older_nulls(
+    connection: DuckDBPyConnection, columns: Sequence[tuple[int, Column]]
+) -> Sequence[int]:
+    """Count the rows of `older` without a value, for each column."""
+    found = connection.execute(
+        f"SELECT {', '.join(f'count(*) - count(d{n})' for n, _ in columns)} FROM older"
+    ).fetchone()
+    return found or ()
+
+
 def _free_name(columns: Sequence[tuple[int, Column]]) -> str:
     taken, name = {column.name.lower() for _, column in columns}, "file"
     while name in taken:
@@ -127,12 +144,15 @@ def _require_exact(
     if plan.latest_by is None:
         return
     _require_clear(connection, base.held(touched), base.reading, [plan.latest_by])
-    if have_rounded_order(connection, [base.files[n].local for n in touched]):
+    rounded = rounded_order(connection, [base.files[n].local for n in touched])
+    if rounded is not None:
+        at = base.folder_of(rounded, plan)
         message = (
-            f"{plan.latest_by}: values of the earlier export have more digits than its column; "
-            "omit `since`, or give the column the type json"
+            f"{plan.latest_by}: a value{at} had more digits in the earlier export than its column "
+            "keeps; omit `since` to export everything, with the type json for it if that is to be "
+            "continued"
         )
-        raise TaskFailed("columns_differ", message)
+        raise TaskFailed("columns_differ", message, {"pointer": plan.latest_by})
 
 
 def _require_clear(

@@ -7,6 +7,7 @@ from duckdb import DuckDBPyConnection
 from msgspec import Struct
 
 from app.exports.plan import conversion
+from app.exports.plan.hive import require_short_folders
 from app.exports.plan.layout import require_few_partitions
 from app.exports.plan.levels import level_names, level_text
 from app.exports.plan.model import Column, PartitionColumn, Plan
@@ -45,23 +46,35 @@ def sort_typed(
     connection: DuckDBPyConnection,
     source: str,
     columns: Sequence[tuple[int, Column]],
-    levels: Sequence[PartitionColumn],
+    plan: Plan,
 ) -> list[Partition]:
-    """Make the table `sorted` of `typed` rows, and return the partitions in its order."""
-    values = [f"d{n}" for n, _ in columns]
+    """Make the table `sorted` of `typed` rows, and return the partitions in its order.
+
+    Raises TaskFailed.
+    """
+    return sort_by_levels(connection, source, [f"d{n}" for n, _ in columns], plan)
+
+
+def sort_by_levels(
+    connection: DuckDBPyConnection, source: str, values: Sequence[str], plan: Plan
+) -> list[Partition]:
+    """Make the table `sorted` of values, and return the partitions of the folders in its order.
+
+    Raises TaskFailed.
+    """
+    levels = plan.partition_by
     names = list(level_names(levels))
     texts = [level_text(name, column) for name, column in zip(names, levels, strict=True)]
-    return sort(connection, source, values, names, texts)
+    partitions = divide(connection, source, names, texts)
+    require_short_folders([each.values for each in partitions], plan)
+    sort(connection, source, values, names)
+    return partitions
 
 
-def sort(
-    connection: DuckDBPyConnection,
-    source: str,
-    values: Sequence[str],
-    names: Sequence[str],
-    texts: Sequence[str],
+def divide(
+    connection: DuckDBPyConnection, source: str, names: Sequence[str], texts: Sequence[str]
 ) -> list[Partition]:
-    """Make the table `sorted` of values, and return the partitions in its order.
+    """Return the partitions of rows, by which `sort` sorts them.
 
     Rows with equal `names` are a partition, whose values are `texts`. `size` of a row is about its
     bytes. Raises TaskFailed for too many partitions.
@@ -74,6 +87,19 @@ def sort(
         f" {'GROUP BY ALL' if names else 'HAVING count(*) > 0'})"
     )
     require_few_partitions(count(connection, "parts"))
+    shown = "".join(f", {text}" for text in texts)
+    found = connection.execute(f"SELECT count, bytes{shown} FROM parts ORDER BY part").fetchall()
+    partitions, first = [], 0
+    for rows, raw_bytes, *partition in found:
+        partitions.append(Partition(tuple(partition), first, rows, int(raw_bytes)))
+        first += rows
+    return partitions
+
+
+def sort(
+    connection: DuckDBPyConnection, source: str, values: Sequence[str], names: Sequence[str]
+) -> None:
+    """Make the table `sorted` of values, in the order of the partitions of `divide`."""
     renamed = "".join(f", {name} AS of_{name}" for name in names)
     same = " AND ".join(f"of_{name} IS NOT DISTINCT FROM {name}" for name in names)
     selected = ", ".join(values) or "NULL"
@@ -82,14 +108,7 @@ def sort(
         f" JOIN (SELECT part{renamed} FROM parts) ON {same or 'true'}"
         f" ORDER BY part, {_sort_keys(connection, source)}"
     )
-    shown = "".join(f", {text}" for text in texts)
-    found = connection.execute(f"SELECT count, bytes{shown} FROM parts ORDER BY part").fetchall()
     connection.execute("DROP TABLE parts")
-    partitions, first = [], 0
-    for rows, raw_bytes, *partition in found:
-        partitions.append(Partition(tuple(partition), first, rows, int(raw_bytes)))
-        first += rows
-    return partitions
 
 
 def _sort_keys(connection: DuckDBPyConnection, source: str) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 
 from app.exports.plan.files import names_in, read_parquet, stage_options, written
-from app.exports.plan.levels import level_names, level_text, list_partitions
+from app.exports.plan.levels import level_names, list_partitions
 from app.exports.plan.loading import load
 from app.exports.plan.model import (
     BucketTask,
@@ -26,12 +26,26 @@ from app.exports.plan.model import (
     WrittenFile,
 )
 from app.exports.plan.older import keeps_order
-from app.exports.plan.ordering import Partition, kept, sort, sort_typed, typed
+from app.exports.plan.ordering import (
+    Partition,
+    divide,
+    kept,
+    sort,
+    sort_by_levels,
+    sort_typed,
+    typed,
+)
 from app.exports.plan.progress import Meter
 from app.exports.plan.session import threads_of
 from app.exports.plan.sums import sum_of
 from app.exports.plan.survivors import count, find_losers, ranked
-from app.exports.plan.writing import copy_sorted, counts, form_of, write_partitions
+from app.exports.plan.writing import (
+    copy_sorted,
+    counts,
+    form_of,
+    require_rows,
+    write_partitions,
+)
 from app.schemas.ddl.duckdb import quoted
 
 # Of one map task.
@@ -48,7 +62,7 @@ def run_map(
     meter: Meter,
 ) -> Report:
     """Write a file for each bucket that has rows. Raises TaskFailed."""
-    loaded = load(connection, task.sources, plan, resources, meter)
+    loaded = load(connection, task.sources, plan, resources, meter, is_part=True)
     values = [
         f"ordinal + {task.number * _MAX_RECORDS} AS ordinal",
         *_shared(plan),
@@ -56,7 +70,8 @@ def run_map(
     ]
     source = f"(SELECT *, {_bucket(plan, task.buckets)} AS bucket, 1 AS size FROM rows)"
     with meter.step(0.3):
-        buckets = sort(connection, source, values, ["bucket"], ["CAST(bucket AS VARCHAR)"])
+        buckets = divide(connection, source, ["bucket"], ["CAST(bucket AS VARCHAR)"])
+        sort(connection, source, values, ["bucket"])
     files = [_write(connection, each, output, len(values)) for each in buckets]
     return Report(
         rows_in=loaded.rows_in,
@@ -85,12 +100,10 @@ def run_bucket(
         *_shared(plan),
         *(f"c{n} AS {quoted(_TEXT + name)}" for n, name in enumerate(names)),
     ]
-    levels = list(level_names(plan.partition_by))
-    texts = [level_text(g, column) for g, column in zip(levels, plan.partition_by, strict=True)]
     with meter.step(0.4):
         texts_size = sum_of([f"coalesce(strlen(c{n}), 0)" for n in range(len(names))])
         source = f"(SELECT *, {texts_size} AS size FROM rows) ANTI JOIN losers USING (ordinal)"
-        partitions = sort(connection, source, values, levels, texts)
+        partitions = sort_by_levels(connection, source, values, plan)
     rows_out = rows_in - duplicates
     whole = Partition((str(task.bucket),), 0, rows_out, 0)
     return Report(
@@ -129,9 +142,9 @@ def run_write(
     has_order = keeps_order(connection, plan, numbered)
     connection.execute(f"CREATE VIEW typed AS {typed(numbered, plan.partition_by)}")
     with meter.step(0.6):
-        partitions = sort_typed(connection, "typed", numbered, plan.partition_by)
+        partitions = sort_typed(connection, "typed", numbered, plan)
     total = sum(partition.rows for partition in partitions)
-    files = write_partitions(
+    done = write_partitions(
         connection,
         partitions,
         form_of(numbered, columns, plan.partition_by, output, has_order=has_order),
@@ -145,9 +158,10 @@ def run_write(
         duplicates=0,
         bad_rows=0,
         bad=(),
-        files=files,
+        files=done.files,
         columns=[column for _, column in stated],
         partitions=counts(partitions),
+        nulls=done.nulls,
         cpu_ms=0.0,
         peak_memory_bytes=0,
     )
@@ -218,7 +232,9 @@ def _stated(plan: Plan) -> Iterator[Column]:
         if column.type is None:
             message = f"the type of {column.name!r} is not known before the last stage"
             raise TaskFailed("columns_differ", message)
-        yield Column(name=column.name, type=column.type, source=column.source)
+        yield Column(
+            name=column.name, type=column.type, source=column.source, mixed_at=column.mixed_at
+        )
 
 
 def _write(
@@ -227,5 +243,7 @@ def _write(
     """Write rows of `sorted` to the file of a bucket."""
     bucket = int(part.values[0] or 0)
     name = f"bucket-{bucket:05d}.parquet"
-    copy_sorted(connection, "*", part.first, part.rows, output / name, stage_options(columns))
+    options = stage_options(columns)
+    (rows,) = copy_sorted(connection, "*", part.first, part.rows, output / name, options)
+    require_rows(rows, part.rows)
     return written(output / name, name, part.rows, bucket=bucket)

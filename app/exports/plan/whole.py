@@ -1,12 +1,19 @@
 """Carry out an export in one task: lines to files of partitions."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
 from app.exports.plan.loading import load
 from app.exports.plan.model import Plan, Report, Resources, Whole
-from app.exports.plan.older import keeps_order, known_columns, older_rows, take_older
+from app.exports.plan.older import (
+    keeps_order,
+    known_columns,
+    older_nulls,
+    older_rows,
+    take_older,
+)
 from app.exports.plan.ordering import kept, sort_typed, typed
 from app.exports.plan.progress import Meter
 from app.exports.plan.session import threads_of
@@ -31,9 +38,11 @@ def run_whole(
         duplicates = find_losers(connection, len(plan.key))
     has_order = keeps_order(connection, plan, columns)
     source, replaced = typed(columns, plan.partition_by), []
+    nulls_before: Sequence[int] = [0] * len(columns)
     if task.base:
         spill = Path(resources.spill)
         replaced = take_older(connection, task.base, columns, plan, spill)
+        nulls_before = older_nulls(connection, columns)
         source += f" UNION ALL {older_rows(columns, plan)}"
         both = f"{ranked('rows', len(plan.key))} UNION ALL {ranked('older', len(plan.key))}"
         connection.execute(f"DROP TABLE losers; CREATE OR REPLACE VIEW ranked AS {both}")
@@ -41,13 +50,13 @@ def run_whole(
     connection.execute(f"CREATE VIEW typed AS {source}")
     with meter.step(0.25):
         survivors = "typed ANTI JOIN losers USING (ordinal)"
-        partitions = sort_typed(connection, survivors, columns, plan.partition_by)
+        partitions = sort_typed(connection, survivors, columns, plan)
     connection.execute(
         "DROP VIEW typed; DROP VIEW ranked; DROP VIEW rows; DROP TABLE losers; DROP TABLE exact;"
         " DROP TABLE staged; DROP TABLE IF EXISTS older; DROP TABLE IF EXISTS base"
     )
     total = sum(partition.rows for partition in partitions)
-    files = write_partitions(
+    done = write_partitions(
         connection,
         partitions,
         form_of(columns, loaded.columns, plan.partition_by, output, has_order=has_order),
@@ -61,10 +70,11 @@ def run_whole(
         duplicates=duplicates,
         bad_rows=len(loaded.bad),
         bad=loaded.bad,
-        files=files,
+        files=done.files,
         columns=[column for _, column in columns],
         partitions=counts(partitions),
         replaced=replaced,
+        nulls=[now - before for now, before in zip(done.nulls, nulls_before, strict=True)],
         cpu_ms=0.0,
         peak_memory_bytes=0,
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 from duckdb import DuckDBPyConnection
 from msgspec import Struct
@@ -20,9 +20,10 @@ _FIRST_RATIO: Final = 0.3
 
 
 class Form(Struct, frozen=True):
-    """What the files of an export have in common."""
+    """What the files of an export have in common; `names` are those of columns, quoted."""
 
     selected: Sequence[str]
+    names: Sequence[str]
     stated: str
     levels: Sequence[PartitionColumn]
     output: Path
@@ -39,7 +40,15 @@ def form_of(
     """Return the form of files with some of the columns that are stated, by their numbers."""
     # Named here only: a column of `sorted` may not be called `rowid`.
     selected = [f"d{n} AS {quoted(column.name)}" for n, column in columns]
-    return Form(selected, stated_metadata(stated, has_order=has_order), levels, output)
+    names = [quoted(column.name) for _, column in columns]
+    return Form(selected, names, stated_metadata(stated, has_order=has_order), levels, output)
+
+
+class Written(Struct, frozen=True):
+    """Files, and for each of their columns the number of rows without a value."""
+
+    files: Sequence[WrittenFile]
+    nulls: Sequence[int]
 
 
 class _Range(Struct, frozen=True):
@@ -79,7 +88,7 @@ def write_partitions(
     file_bytes: int,
     threads: int,
     on_rows: Callable[[int], None],
-) -> list[WrittenFile]:
+) -> Written:
     """Write the rows of `sorted`, a partition's in one file or in several of about `file_bytes`.
 
     Raises TaskFailed.
@@ -91,26 +100,28 @@ def write_partitions(
     # Not submitted ahead: the size of one file decides how many rows the next has.
     ranges, turn = _ranges(partitions, ratio, file_bytes), Lock()
 
-    def write() -> Iterator[WrittenFile]:
+    def write() -> Iterator[tuple[WrittenFile, Sequence[int]]]:
         while True:
             with turn:
                 item = next(ranges, None)
             if item is None:
                 return
             try:
-                file = _write(connection, item, form)
+                file, nulls = _write(connection, item, form)
             except BaseException:
                 with turn:
                     ranges.close()
                 raise
             ratio.add(item.partition.raw_bytes * item.rows / item.partition.rows, file.size_bytes)
             on_rows(item.rows)
-            yield file
+            yield file, nulls
 
     with ThreadPoolExecutor(threads) as pool:
         running = [pool.submit(lambda: list(write())) for _ in range(threads)]
-        files = [file for each in running for file in each.result()]
-    return sorted(files, key=lambda file: file.name.rpartition("/")[2])
+        found = [pair for each in running for pair in each.result()]
+    files = sorted((file for file, _ in found), key=lambda file: file.name.rpartition("/")[2])
+    columns = range(len(form.names))
+    return Written(files, [sum(nulls[n] for _, nulls in found) for n in columns])
 
 
 def _ranges(
@@ -132,26 +143,36 @@ def _write(
     connection: DuckDBPyConnection,
     item: _Range,
     form: Form,
-) -> WrittenFile:
+) -> tuple[WrittenFile, Sequence[int]]:
     folder = folders(form.levels, item.partition.values)
     name = f"{folder}/{item.number:06d}.parquet" if folder else f"{item.number:06d}.parquet"
     path = form.output / name
     path.parent.mkdir(parents=True, exist_ok=True)
     options = export_options(form.stated, len(form.selected), item.rows)
     with connection.cursor() as cursor:
-        copy_sorted(cursor, ", ".join(form.selected), item.first, item.rows, path, options)
-    return written(path, name, item.rows, partition=item.partition.values)
+        _, rows, _, _, statistics, *_ = copy_sorted(
+            cursor, ", ".join(form.selected), item.first, item.rows, path, options
+        )
+    require_rows(rows, item.rows)
+    nulls = [int(statistics[each]["null_count"]) for each in form.names]
+    return written(path, name, item.rows, partition=item.partition.values), nulls
 
 
 def copy_sorted(
     connection: DuckDBPyConnection, selected: str, first: int, rows: int, path: Path, options: str
-) -> None:
-    """Write rows of `sorted` to a file, and count them. Raises TaskFailed."""
+) -> tuple[Any, ...]:
+    """Write rows of `sorted` to a file; return what DuckDB says of it."""
     found = connection.execute(
         f"COPY (SELECT {selected} FROM sorted WHERE rowid BETWEEN {first} AND {first + rows - 1})"
         f" TO {literal(str(path))} {options}"
     ).fetchone()
-    if found != (rows,):
+    assert found is not None  # noqa: S101 - a COPY has a row
+    return found
+
+
+def require_rows(found: int, rows: int) -> None:
+    """Require that as many rows were written as were asked for. Raises TaskFailed."""
+    if found != rows:
         raise TaskFailed("internal", f"DuckDB has written {found} rows instead of {rows}")
 
 

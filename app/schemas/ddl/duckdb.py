@@ -80,7 +80,9 @@ def _files(options: Options) -> str:
     endings, pattern = _ENDINGS[options.format]
     if "*" in location or location.endswith(endings):
         return location
-    return f"{location.rstrip('/')}/**/{pattern}"
+    # Of partitions only their folders: others may have files that are not of the table.
+    first = f"/{options.partitions[0].name}=*" if options.partitions else ""
+    return f"{location.rstrip('/')}{first}/**/{pattern}"
 
 
 def _lines(columns: Sequence[tuple[str, str]]) -> Iterator[str]:

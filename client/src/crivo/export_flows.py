@@ -40,7 +40,8 @@ def wait(
     if not found.is_final:
         done = f"{found.progress.tasks_done} of {found.progress.tasks} tasks"
         message = f"export {export} has finished {done} of stage {found.progress.stage}"
-        raise NotFinished(f"{message} after {timeout:g} s", found)
+        trouble = "" if found.trouble is None else f"; {found.trouble}"
+        raise NotFinished(f"{message} after {timeout:g} s{trouble}", found)
     return found
 
 

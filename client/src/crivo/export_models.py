@@ -27,16 +27,28 @@ class ExportProgress(Response, frozen=True, kw_only=True):
     bytes_done: int
 
 
+class ValuePlace(Response, frozen=True, kw_only=True):
+    """The file and the line of a value."""
+
+    path: str
+    line: int
+
+
 class ExportColumnInfo(Response, frozen=True, kw_only=True):
     """A column of the files: its type in Hive's words.
 
     `source` is where the type is from: `schema`, `request`, `inferred`, or `partition` of a level
-    of the folders.
+    of the folders. `json`: values are kept as their JSON, strings in quotation marks; `mixed_at` is
+    the value for which an inferred column is that. `nulls` are the rows without a value, of a
+    column of an export that has succeeded.
     """
 
     name: str
     type: str
     source: str
+    json: bool = False
+    mixed_at: ValuePlace | None = None
+    nulls: int | None = None
 
 
 class ExportPartition(Response, frozen=True, kw_only=True):
@@ -55,6 +67,7 @@ class ExportReceipt(Response, frozen=True, kw_only=True):
     input_sha256: str
     output_sha256: str | None
     engine: str
+    duckdb_versions: list[str]
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime
@@ -67,7 +80,7 @@ class ExportReceipt(Response, frozen=True, kw_only=True):
 class ExportError(Response, frozen=True, kw_only=True):
     """Why an export has failed; `kind` is stable.
 
-    `path`, `line` and `pointer` are of the bad row that ended it.
+    `path`, `line` and `pointer` are of the row that ended it.
     """
 
     kind: str
@@ -82,10 +95,11 @@ class Export(Response, frozen=True, kw_only=True):
     """An export of a snapshot as Parquet files; `request` is what was asked for.
 
     `files`, `bytes` and `rows_out` are those of the export as published, files kept of the export
-    that it continues included. At `files_deleted_at` they were deleted, here or at the destination.
-    `run` is that of the script; `rows_failed` has what it could not take, too. Only where one
-    export is asked for, there are `callback_url`, `receipt`, and `partitions` unless there are very
-    many.
+    that it continues included. `trouble` says why the last attempt of a task was given up, which is
+    tried again; None: the task goes on. At `files_deleted_at` the files were deleted, here or at
+    the destination. `run` is that of the script; `rows_failed` has what it could not take, too.
+    Only where one export is asked for, there are `callback_url`, `receipt`, and `partitions` unless
+    there are very many.
     """
 
     id: UUID
@@ -106,6 +120,8 @@ class Export(Response, frozen=True, kw_only=True):
     bytes: int | None
     errors_url: str
     files_url: str
+    trouble: str | None = None
+    trouble_since: datetime | None = None
     columns: list[ExportColumnInfo] | None = None
     run: UUID | None = None
     run_errors_url: str | None = None

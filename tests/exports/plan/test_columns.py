@@ -1,5 +1,6 @@
 """An export without named columns has the same ones in both ways."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,46 @@ def test_records_without_members_are_no_table_in_both_ways(folder: Folder) -> No
         with pytest.raises(TaskFailed, match="no member") as caught:
             run()
         assert caught.value.kind == "columns_differ"
+
+
+@pytest.mark.parametrize(
+    ("values", "mixed_at"),
+    [
+        # Lines of the first and of the second file, and where the column becomes JSON.
+        (['"a"', '"b"', "77", '"c"', "78"], ("0", 3)),
+        (['"a"', '"b"', '"c"', "77", '"d"'], ("1", 0)),
+        (["null", '"a"', '"b"', "null", "true"], ("1", 1)),
+        (["1", "0.5", "2", "1234567890123456", "3"], ("1", 0)),
+        (["1", "2", "1234567890123456", "4", "5"], None),
+        (['{"a":1}', '"b"', "1", "2", "3"], None),
+        (['"a"', '"b"', '"c"', '"d"', '"e"'], None),
+    ],
+)
+def test_the_value_that_makes_a_column_json_is_named_in_both_ways(
+    folder: Folder, values: Sequence[str], mixed_at: tuple[str, int] | None
+) -> None:
+    lines = [f'{{"v":{value}}}'.encode() for value in values]
+    # A blank line is a line, and no record.
+    sources = [folder.source([lines[0], b"", *lines[1:3]], "0"), folder.source(lines[3:], "1")]
+    for results in ([folder.run(whole(*sources), Plan())], folder.run_stages(sources, Plan())):
+        for result in results:
+            [column] = result.report.columns
+            place = column.mixed_at
+            assert (place and (place.path, place.line)) == mixed_at
+            assert column.kinds == ()
+    assert folder.run(whole(*sources), Plan()).report.columns == results[0].report.columns
+
+
+def test_a_newer_value_of_another_kind_is_named(folder: Folder) -> None:
+    plan = Plan(key=["/k"])
+    base = folder.run(whole(folder.source([b'{"k":1,"v":"a"}'], "0")), plan)
+    newer = folder.source([b'{"k":2,"v":"b"}', b'{"k":3,"v":77}'], "1")
+    with pytest.raises(TaskFailed, match=r"'v' was string .* an integer in 1, line 1; ") as caught:
+        folder.run(whole(newer, base=base.held), plan)
+    assert caught.value.details == {"path": "1", "line": 1, "pointer": "/v"}
+    assert "such as string" in str(caught.value)
+    # What is mixed in the earlier export stays so, and is named as there.
+    mixed = folder.run(whole(folder.source([b'{"k":1,"v":"a"}', b'{"k":2,"v":1}'], "0")), plan)
+    continued = folder.run(whole(newer, base=mixed.held), plan)
+    assert mixed.report.columns == continued.report.columns
+    assert mixed.report.columns[1].mixed_at is not None

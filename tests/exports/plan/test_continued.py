@@ -146,6 +146,24 @@ def test_what_the_files_do_not_keep_of_an_order_is_refused(
             assert caught.value.kind == "columns_differ"
 
 
+def test_the_partition_whose_order_the_files_do_not_keep_is_named(folder: Folder) -> None:
+    columns = [
+        ExportColumn(name="k", pointer="/k"),
+        ExportColumn(name="t", pointer="/t", type=Scalar(Kind.TIMESTAMP), source="request"),
+    ]
+    levels = [PartitionColumn(name="p", grain=Grain.VALUE, pointer="/p")]
+    plan = Plan(key=["/k"], latest_by="/t", columns=columns, partition_by=levels)
+    lines = [
+        b'{"k":1,"p":"fine","t":"2021-01-01T00:00:00Z"}',
+        b'{"k":2,"p":"a b/c","t":"2021-01-01T00:00:00.123456789Z"}',
+    ]
+    base = folder.run(whole(folder.source(lines, "0")), plan).held
+    newer = [line.replace(b"2021", b"2022") for line in lines]
+    assert len(folder.run(whole(folder.source(newer[:1], "1")), plan).rows) == 1
+    with pytest.raises(TaskFailed, match=r"^/t: a value in p=a b%2Fc had more digits .* json"):
+        folder.run(whole(folder.source(newer, "1"), base=base), plan)
+
+
 def test_a_requested_text_that_is_a_number_is_no_key(folder: Folder) -> None:
     columns = [ExportColumn(name="k", pointer="/k", type=Scalar(Kind.STRING), source="request")]
     plan = Plan(key=["/k"], columns=columns)

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from app.exports.plan.model import Grain, OnBadRow, PartitionColumn, Plan, TaskFailed
+from app.exports.plan.model import (
+    BucketTask,
+    Grain,
+    MapTask,
+    OnBadRow,
+    PartitionColumn,
+    Plan,
+    TaskFailed,
+)
 from app.limits import MAX_EXPORT_COLUMNS, MAX_EXPORT_PARTITIONS
 from tests.exports.plan.tasks import Folder, whole
 
@@ -30,6 +38,31 @@ def test_more_partitions_than_are_written_are_refused(folder: Folder) -> None:
         folder.run(whole(folder.source(lines)), Plan(partition_by=levels))
     assert caught.value.kind == "too_many_partitions"
     assert caught.value.details == {"partitions": 10_001, "max_partitions": 10_000}
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_folders_that_no_key_has_room_for_are_refused_before_a_file_is_written(
+    folder: Folder, *, staged: bool
+) -> None:
+    lines = [b'{"p":"%s","v":0}' % (b"/" * n) for n in range(1, 41)]
+    levels = [PartitionColumn(name="p", grain=Grain.VALUE, pointer="/p")]
+    longest = len("p=") + 40 * len("%2F")
+    source, output = folder.source(lines), folder.path / "out"
+    output.mkdir()
+
+    def run(max_folder_bytes: int) -> int:
+        plan = Plan(partition_by=levels, max_folder_bytes=max_folder_bytes)
+        if not staged:
+            return len(folder.run(whole(source), plan, output=output).held)
+        mapped = folder.run(MapTask(sources=[source], number=0, buckets=1), plan)
+        task = BucketTask(held=mapped.held, bucket=0)
+        return len(folder.run(task, plan, output=output).report.partitions)
+
+    with pytest.raises(TaskFailed, match=r"the key of a file in p=%2F.* 1024 bytes") as caught:
+        run(longest - 1)
+    assert caught.value.kind == "destination_refused"
+    assert list(output.iterdir()) == []
+    assert run(longest) == 40
 
 
 @pytest.mark.parametrize(

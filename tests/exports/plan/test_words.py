@@ -1,5 +1,6 @@
 """Moments, numbers and names of folders, each against a definition that is not ours."""
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -7,10 +8,12 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, strategies as st
 
+from app.exports.plan.fitting import Misfit, fitted
 from app.exports.plan.hive import escape, folders
 from app.exports.plan.model import Grain, PartitionColumn
 from app.exports.plan.moments import parse_moment
 from app.exports.plan.numbers import canonical, order_of
+from app.schemas.ddl.types import Kind, Scalar
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBERS = st.from_regex(
@@ -64,6 +67,23 @@ def test_missing_parts_of_a_moment_are_its_beginning(text: str, same: str) -> No
 def test_other_texts_are_no_moments(text: str) -> None:
     with pytest.raises(ValueError, match=r"^(is|has) "):
         parse_moment(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "of", "message"),
+    [
+        (b'"2021-01-14T23:59:60Z"', Scalar(Kind.TIMESTAMP), "a leap second, which a script can"),
+        (b"1610620200", Scalar(Kind.TIMESTAMP), "is a number, which says no time; a script can"),
+        (b"1.005", Scalar(Kind.DECIMAL, (4, 2)), "is 1.005, which is no decimal(4,2) without"),
+        (b"1.5", Scalar(Kind.BIGINT), "is 1.5, which is no integer of type bigint"),
+        (b"1e400", Scalar(Kind.DOUBLE), "is 1e400, beyond the numbers of type double"),
+    ],
+)
+def test_a_bad_value_says_what_it_is_or_what_mends_it(
+    value: bytes, of: Scalar, message: str
+) -> None:
+    with pytest.raises(Misfit, match=re.escape(message)):
+        fitted(value, of)
 
 
 @given(_NUMBERS, _NUMBERS)

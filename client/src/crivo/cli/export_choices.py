@@ -13,12 +13,17 @@ class _Deduplicate(Struct, frozen=True, kw_only=True):
 
 
 class Choices(Struct, frozen=True, kw_only=True):
-    """The members of an export's request that say what it writes; pointers are JSON pointers."""
+    """The members of an export's request that say what it writes, and where.
+
+    Pointers are JSON pointers.
+    """
 
     deduplicate: _Deduplicate | None = None
     partition_by: list[dict[str, str] | str] = []
     columns: dict[str, object] | None = None
     script: str | None = None
+    to: str | None = None
+    on_bad_row: str | None = None
 
     def facts(self) -> Mapping[str, str]:
         """Return the key, the time that decides and the levels of folders, where there are any."""

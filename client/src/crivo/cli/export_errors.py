@@ -17,6 +17,12 @@ _OPTIONS: Final = {
     r"^/(since|script|to): ": r"--\1: ",
     r"^query parameter (location|name|dialect): ": r"--\1: ",
     r"; omit `since` ": "; omit --since ",
+    r"`deduplicate/key` \(": "--dedupe (",
+    r"`deduplicate/latest_by` \(": "--latest (",
+    r"`partition_by` \(": "--partition (",
+    r"`on_bad_row` \(": "--bad-rows (",
+    r"`columns` \(": "--column (",
+    r"`(to|script)` \(": r"--\1 (",
 }
 
 

@@ -1,6 +1,6 @@
 """Wait for exports, download their files, and show what they have written."""
 
-import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +17,6 @@ from crivo.sync.client import Crivo
 # Of more partitions, those at either end are printed.
 _MAX_PARTITIONS: Final = 50
 _AT_EITHER_END: Final = 10
-# A column in DuckDB's SQL, and the comment of one that no record has a value for.
-_ALWAYS_NULL: Final = re.compile(r'^ .* AS "((?:[^"]|"")+)",? -- always null$', re.MULTILINE)
 
 
 def wait_for_export(client: Crivo, export: str, *, timeout: float | None) -> Export:
@@ -28,10 +26,11 @@ def wait_for_export(client: Crivo, export: str, *, timeout: float | None) -> Exp
     """
     try:
         with transferring("exporting") as show:
+            progress = _Progress(show)
             found = client.exports.wait(
                 export,
                 timeout=timeout,
-                on_progress=lambda state: show(state.progress.bytes_done, state.progress.bytes),
+                on_progress=progress.show,
             )
     except (NotFound, InvalidRequest):
         # There is none that goes on.
@@ -82,8 +81,7 @@ def print_export(client: Crivo, export: Export, service: Service) -> None:
         else:
             lists = f"{own} and, of the script, `crivo runs errors {export.run}` list them"
         say(f"crivo: {export.rows_failed:,} rows were not exported; {lists}")
-    if empty := _always_null(client, export):
-        say(f"crivo: no record has a value for {', '.join(empty)}; check --column")
+    _warn_of_columns(export)
     choices = "".join(f"; {name} {fact}" for name, fact in choices_of(export).facts().items())
     say(
         f"export {export.id} of {export.input}: {export.rows_in:,} rows in, "
@@ -93,24 +91,37 @@ def print_export(client: Crivo, export: Export, service: Service) -> None:
     )
 
 
-def _always_null(client: Crivo, export: Export) -> list[str]:
-    """List the columns of --column that no record has a value for, as the SQL of a table says."""
-    chosen = choices_of(export).columns or {}
-    untyped = {
-        each.name
-        for each in export.columns or []
-        if each.source == "inferred" and each.type == "string" and each.name in chosen
-    }
-    if not untyped:
-        return []
-    try:
-        # The place of the files does not matter.
-        sql = client.exports.ddl(str(export.id), "duckdb", location="files/")
-    except Refused:
-        # No table, or not now.
-        return []
-    empty = (found[1].replace('""', '"') for found in _ALWAYS_NULL.finditer(sql))
-    return [name for name in empty if name in untyped]
+class _Progress:
+    """Shows how far an export has come, and each trouble once."""
+
+    def __init__(self, show: Callable[[int, int], None]) -> None:
+        self._show = show
+        self._trouble: str | None = None
+
+    def show(self, export: Export) -> None:
+        if export.trouble is not None and export.trouble != self._trouble:
+            say(f"crivo: {export.trouble}; the export is tried again")
+        self._trouble = export.trouble
+        self._show(export.progress.bytes_done, export.progress.bytes)
+
+
+def _warn_of_columns(export: Export) -> None:
+    """Name columns and levels without values, and columns that one value has made JSON."""
+    columns, chosen = export.columns or [], choices_of(export).columns or {}
+    empty = [each for each in columns if export.rows_out and each.nulls == export.rows_out]
+    for option, names in (
+        ("--column", [e.name for e in empty if e.source != "partition" and e.name in chosen]),
+        ("--partition", [e.name for e in empty if e.source == "partition"]),
+    ):
+        if names:
+            say(f"crivo: no row has a value for {', '.join(names)}; check {option}")
+    for each in columns:
+        if each.mixed_at is not None:
+            say(
+                f"crivo: {each.name} has values of several types, the first of another one in "
+                f"{each.mixed_at.path}, line {each.mixed_at.line}: it is kept as JSON, strings in "
+                f"quotation marks; --column {each.name}:string keeps strings as they are"
+            )
 
 
 def _changed(client: Crivo, export: Export) -> str:

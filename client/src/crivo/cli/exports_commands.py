@@ -12,7 +12,7 @@ from crivo.cli.export_errors import naming_options
 from crivo.cli.export_target import require_directory, require_not_newer
 from crivo.cli.export_view import download_files, print_export, wait_for_export
 from crivo.cli.output import page_size, write_json, write_line
-from crivo.export_models import BadRowInfo, Export
+from crivo.export_models import BadRowInfo, Export, ExportColumnInfo
 from crivo.options import ExportFilter
 
 exports = App(name="exports", help="List, show, download and cancel exports.", sort_key=12)
@@ -215,8 +215,11 @@ def _facts(export: Export) -> dict[str, object]:
         "created": export.created_at,
         "finished": export.finished_at,
         "labels": " ".join(f"{name}:{value}" for name, value in export.labels.items()) or None,
+        "to": choices.to,
+        "bad rows": choices.on_bad_row,
         "stage": progress.stage,
         "tasks": f"{progress.tasks_done} of {progress.tasks}",
+        "trouble": _trouble(export),
         "bytes read": f"{progress.bytes_done} of {progress.bytes}",
         "rows in": export.rows_in,
         "duplicates": export.duplicates,
@@ -229,7 +232,7 @@ def _facts(export: Export) -> dict[str, object]:
         "callback": export.callback_url,
     }
     for column in export.columns or []:
-        facts[f"  {column.name}"] = f"{column.type} ({column.source})"
+        facts[f"  {column.name}"] = _type(column)
     if export.receipt is not None:
         facts |= {
             "engine": export.receipt.engine,
@@ -240,3 +243,16 @@ def _facts(export: Export) -> dict[str, object]:
     if export.error is not None:
         facts["error"] = f"{export.error.kind}: {export.error.message}"
     return facts
+
+
+def _trouble(export: Export) -> str | None:
+    if export.trouble is None:
+        return None
+    return f"{export.trouble}, since {export.trouble_since:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _type(column: ExportColumnInfo) -> str:
+    how = f"json, {column.source}" if column.json else column.source
+    mixed = column.mixed_at
+    place = "" if mixed is None else f", mixed since {mixed.path}, line {mixed.line}"
+    return f"{column.type} ({how}{place})"
