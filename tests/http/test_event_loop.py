@@ -141,6 +141,10 @@ HEADERS: Final = {
 }
 # What reads these does not know the operation.
 _OF_ANY_REQUEST: Final = {"authorization", "traceparent", "cookie", "forwarded"}
+# These two read all that the bodies aim at; each other operation gets one body in this many, and
+# its neighbours get the others.
+_OF_ALL_BODIES: Final = {"createScript", "submitEnvelope"}
+_SHARE_OF_BODIES: Final = 4
 
 
 class Watch:
@@ -179,6 +183,10 @@ def _operations() -> Iterator[Any]:
     for path, methods in PATHS.items():
         for method, operation in methods.items():
             yield pytest.param(method.upper(), path, operation, id=operation["operationId"])
+
+
+# Operations with a body, in the order in which they take turns with the bodies.
+_TURNS: Final = sorted(each.id for each in _operations() if "requestBody" in each.values[2])
 
 
 @pytest.fixture(scope="module")
@@ -233,20 +241,29 @@ def test_many_requests_at_once_take_turns(watched: System) -> None:
 
 def _requests(method: str, path: str, operation: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     yield "a query", _request(method, f"{path}?{'a=1&' * 2_000}")
+    if method == "HEAD":
+        # Its handler is that of the GET, to which the rest is sent.
+        return
     yield "a cursor", _request(method, f"{path}?cursor={'A' * 8_000}")
     yield "labels", _request(method, f"{path}?{'label=a:b&' * 800}")
     for name, header in HEADERS.items():
         if name in _OF_ANY_REQUEST and operation["operationId"] != "createScript":
             continue
         yield name, _request(method, path, header)
+    name = operation["operationId"]
     for media_type in operation.get("requestBody", {}).get("content", {}):
         for known, bodies in ODD.items():
             if known.partition(";")[0] == media_type:
-                for what, body in bodies.items():
-                    yield (
-                        f"{media_type}: {what}",
-                        _request(method, path, f"Content-Type: {known}", body=body),
-                    )
+                for number, (what, body) in enumerate(bodies.items()):
+                    if _takes(name, number):
+                        yield (
+                            f"{media_type}: {what}",
+                            _request(method, path, f"Content-Type: {known}", body=body),
+                        )
+
+
+def _takes(name: str, number: int) -> bool:
+    return name in _OF_ALL_BODIES or (number + _TURNS.index(name)) % _SHARE_OF_BODIES == 0
 
 
 def _request(method: str, target: str, *headers: str, body: bytes = b"") -> bytes:
