@@ -9,7 +9,12 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case
+from schemathesis.core.result import Ok
+from schemathesis.generation.feedback import FeedbackSources
 from schemathesis.generation.stateful import run_state_machine_as_test
+from schemathesis.pytest._test_builder import build_operation_test
+from schemathesis.python._constants.orchestrator import make_constants_value_source
+from schemathesis.schemas import BaseSchema
 
 from app.keys.model import parse_key
 from tests.support.system import ROOT
@@ -43,10 +48,14 @@ CONFIG: Final = schemathesis.Config.from_dict(
         },
     }
 )
+PATH: Final = ROOT / "openapi" / "openapi.json"
 # HEAD equals GET: tests/http/test_head.py compares the two.
-SCHEMA: Final = schemathesis.openapi.from_path(
-    ROOT / "openapi" / "openapi.json", config=CONFIG
-).exclude(method="HEAD")
+OPERATIONS: Final = [
+    operation["operationId"]
+    for methods in json.loads(PATH.read_bytes())["paths"].values()
+    for method, operation in methods.items()
+    if method != "head"
+]
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -62,6 +71,11 @@ def filter_case(_: object, case: Case[Any]) -> bool:
 
 
 @pytest.fixture(scope="module")
+def schema() -> BaseSchema:
+    return schemathesis.openapi.from_path(PATH, config=CONFIG).exclude(method="HEAD")
+
+
+@pytest.fixture(scope="module")
 def enduring(keyed: SystemWithKeys) -> Iterator[SystemWithKeys]:
     """A system that must still work afterwards, without unexpected errors.
 
@@ -74,15 +88,30 @@ def enduring(keyed: SystemWithKeys) -> Iterator[SystemWithKeys]:
     assert "request.failed" not in keyed.system.logs_of_process("app.main")[before:]
 
 
-# Of keys that are addresses by themselves, few generated texts are left.
-@SCHEMA.parametrize()
-@settings(suppress_health_check=[HealthCheck.filter_too_much])
-def test_responses_conform_to_the_document(case: Case[Any], enduring: SystemWithKeys) -> None:
-    case.call_and_validate(base_url=enduring.system.url, headers=enduring.authorized())
+# Requests are generated in the test: by schema.parametrize(), each process of xdist would generate
+# those of all operations, while it collects tests.
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_responses_conform_to_the_document(
+    schema: BaseSchema, enduring: SystemWithKeys, name: str
+) -> None:
+    # Of keys that are addresses by themselves, few generated texts are left.
+    @settings(suppress_health_check=[HealthCheck.filter_too_much])
+    def conforms(case: Case[Any]) -> None:
+        case.call_and_validate(base_url=enduring.system.url, headers=enduring.authorized())
+
+    [found] = schema.include(operation_id=name).get_all_operations()
+    assert isinstance(found, Ok)
+    build_operation_test(
+        config=schema.config,
+        operation=found.ok(),
+        test_func=conforms,
+        given_kwargs={},
+        feedback=FeedbackSources(constants_value_source=make_constants_value_source(schema)),
+    )()
 
 
-def test_links_lead_to_valid_requests(enduring: SystemWithKeys) -> None:
-    machine: Any = SCHEMA.as_state_machine()
+def test_links_lead_to_valid_requests(schema: BaseSchema, enduring: SystemWithKeys) -> None:
+    machine: Any = schema.as_state_machine()
     own = parse_key(enduring.admin_key)
     assert own is not None
     own_id = str(own.id)
@@ -111,13 +140,13 @@ def test_links_lead_to_valid_requests(enduring: SystemWithKeys) -> None:
     )
 
 
-def test_events_conform_to_the_document(enduring: SystemWithKeys) -> None:
+def test_events_conform_to_the_document(schema: BaseSchema, enduring: SystemWithKeys) -> None:
     source = "const process = data => data"
     enduring.post("/scripts", json={"name": "with-events", "source": source})
     submitted = enduring.post("/executions", json={"script": "with-events", "data": 1})
     execution = submitted.json()["id"]
     assert enduring.get(f"/executions/{execution}", params={"wait": 30}).json()["finished_at"]
-    operation = SCHEMA["/executions/{execution}/events"]["GET"]
+    operation = schema["/executions/{execution}/events"]["GET"]
 
     answer = operation.Case(path_parameters={"execution": execution}).call_and_validate(
         base_url=enduring.system.url, headers=enduring.authorized()

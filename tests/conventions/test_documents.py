@@ -3,10 +3,7 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Final
-
-import pytest
 
 from app.environment import variable_of
 from app.limits import MIB
@@ -39,15 +36,15 @@ def test_the_openapi_document_is_up_to_date() -> None:
     assert written == _output_of("openapi"), "run scripts/openapi --write"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_defaults_in_a_document_match_the_settings(document: Path) -> None:
-    text = document.read_text(encoding="utf-8")
+def test_defaults_in_documents_match_the_settings() -> None:
     defaults = {variable_of(name): value for name, value in _defaults().items()}
 
-    for match in (*_NAME_FIRST.finditer(text), *_VALUE_FIRST.finditer(text)):
-        parts = match.groupdict()
-        number = int(parts["number"].replace(",", "")) * _UNITS.get(parts.get("unit", ""), 1)
-        assert number == defaults[parts["name"]], match[0]
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for match in (*_NAME_FIRST.finditer(text), *_VALUE_FIRST.finditer(text)):
+            parts = match.groupdict()
+            number = int(parts["number"].replace(",", "")) * _UNITS.get(parts.get("unit", ""), 1)
+            assert number == defaults[parts["name"]], (document, match[0])
 
 
 def _defaults() -> dict[str, object]:

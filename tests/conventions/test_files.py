@@ -3,8 +3,6 @@
 import re
 from typing import Final
 
-import pytest
-
 from tests.conventions.sources import FILES
 from tests.support.servers import ROOT
 
@@ -18,9 +16,20 @@ def test_files_are_found() -> None:
     assert {"pyproject.toml", "app/main.py", ".ci/run", "scripts/test"} <= set(FILES)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_file_holds_no_traces(name: str) -> None:
-    # An image may hold any bytes.
-    text = (ROOT / name).read_text(encoding="utf-8", errors="replace")
+def test_no_file_holds_traces() -> None:
+    found = {name: _traces((ROOT / name).read_bytes()) for name in FILES}
 
-    assert [match.group() for match in _TRACES.finditer(text)] == []
+    assert {name: traces for name, traces in found.items() if traces} == {}
+
+
+def test_traces_are_recognised() -> None:
+    home, unfinished = f"/{'home'}/somebody/", f"TO{'DO'}"
+
+    assert _traces(f"in {home}code: {unfinished}".encode() + b"\xff") == [home, unfinished]
+    assert _traces(b"at /homework, ./work/one") == []
+
+
+def _traces(content: bytes) -> list[str]:
+    # An image may hold any bytes.
+    text = content.decode(errors="replace")
+    return [match.group() for match in _TRACES.finditer(text)]

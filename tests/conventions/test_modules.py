@@ -55,17 +55,18 @@ def names_a_purpose(docstring: str, *, of_a_test: bool = False) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_begins_with_its_purpose(name: str) -> None:
-    docstring = module_docstring(name)
+def test_every_module_begins_with_its_purpose() -> None:
+    found = {name: module_docstring(name) for name in MODULES}
 
-    of_a_test = name.startswith("tests/")
-    assert names_a_purpose(docstring, of_a_test=of_a_test), _first_sentence(docstring) or docstring
+    assert {
+        name: _first_sentence(docstring) or docstring
+        for name, docstring in found.items()
+        if not names_a_purpose(docstring, of_a_test=name.startswith("tests/"))
+    } == {}
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_stays_small(name: str) -> None:
-    assert _line_count(name) < _MAX_LINES
+def test_every_module_stays_small() -> None:
+    assert [name for name in MODULES if _line_count(name) >= _MAX_LINES] == []
 
 
 def test_half_of_the_modules_fit_two_screens() -> None:

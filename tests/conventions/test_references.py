@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import pytest
+from msgspec import Struct
 
 from tests.conventions.documents import DOCUMENTS
 from tests.support.servers import ROOT
@@ -24,16 +24,19 @@ def _text(document: Path) -> str:
     return _FENCED.sub("", document.read_text(encoding="utf-8"))
 
 
-def _links() -> Iterator[tuple[Path, str, str]]:
+class Link(Struct, frozen=True):
+    """A link of a document to something of the project."""
+
+    document: Path
+    text: str
+    target: str
+
+
+def _links() -> Iterator[Link]:
     for document in DOCUMENTS:
         for match in _LINK.finditer(_text(document)):
             if "://" not in match["target"]:
-                yield document, match["text"], match["target"]
-
-
-def _id(value: object) -> str:
-    """Name a case the same on every machine."""
-    return str(value.relative_to(ROOT)) if isinstance(value, Path) else str(value)
+                yield Link(document, match["text"], match["target"])
 
 
 LINKS: Final = list(_links())
@@ -42,9 +45,7 @@ PATHS: Final = sorted(
 )
 # [`submit`](app/executions/service.py): a name, and the file that defines it.
 NAMES: Final = [
-    (document, text.strip("`"), target)
-    for document, text, target in LINKS
-    if re.fullmatch(r"`\w+`", text) and target.endswith(".py")
+    link for link in LINKS if re.fullmatch(r"`\w+`", link.text) and link.target.endswith(".py")
 ]
 
 
@@ -54,31 +55,34 @@ def test_references_are_found() -> None:
     assert len(NAMES) > 20
 
 
-@pytest.mark.parametrize(
-    ("document", "target"), sorted({(document, target) for document, _, target in LINKS}), ids=_id
-)
-def test_a_link_has_a_target(document: Path, target: str) -> None:
+def test_every_link_has_a_target() -> None:
+    assert [link for link in LINKS if not _has_target(link.document, link.target)] == []
+
+
+def test_every_named_path_exists() -> None:
+    assert [each for each in PATHS if not _exists(*each)] == []
+
+
+def test_every_name_is_defined_in_its_file() -> None:
+    assert [link for link in NAMES if not _is_defined(link)] == []
+
+
+def _has_target(document: Path, target: str) -> bool:
     path, _, heading = target.partition("#")
     file = (document.parent / path).resolve() if path else document
-
-    assert file.exists()
-    if heading:
-        assert heading in _anchors(file)
+    return file.exists() and (not heading or heading in _anchors(file))
 
 
-@pytest.mark.parametrize(("document", "path"), PATHS, ids=_id)
-def test_a_named_path_exists(document: Path, path: str) -> None:
+def _exists(document: Path, path: str) -> bool:
     bases = [ROOT, document.parent]
+    return any(next(base.glob(f"{prefix}{path}"), None) for base in bases for prefix in _PREFIXES)
 
-    assert any(next(base.glob(f"{prefix}{path}"), None) for base in bases for prefix in _PREFIXES)
 
-
-@pytest.mark.parametrize(("document", "name", "target"), NAMES, ids=_id)
-def test_a_name_is_defined_in_its_file(document: Path, name: str, target: str) -> None:
-    source = (document.parent / target).read_text(encoding="utf-8")
-
+def _is_defined(link: Link) -> bool:
+    name = link.text.strip("`")
+    source = (link.document.parent / link.target).read_text(encoding="utf-8")
     defined = rf"^\s*(async )?(def|class) {name}\b|^{name}(: \w[^=]*)? = "
-    assert re.search(defined, source, re.MULTILINE)
+    return re.search(defined, source, re.MULTILINE) is not None
 
 
 def _claims() -> list[str]:
@@ -96,10 +100,9 @@ def test_claims_are_found() -> None:
     assert len(_claims()) > 40
 
 
-@pytest.mark.parametrize("claim", _claims(), ids=lambda claim: claim[:40])
-def test_a_claim_names_its_evidence(claim: str) -> None:
+def test_every_claim_names_its_evidence() -> None:
     # The tests above check that the evidence exists.
-    assert _LINK.search(claim) or _PATH.search(claim)
+    assert [each for each in _claims() if not _LINK.search(each) and not _PATH.search(each)] == []
 
 
 def _anchors(file: Path) -> set[str]:

@@ -90,9 +90,18 @@ def screenshots(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("access", ["open", "keys"])
+@pytest.mark.parametrize(
+    ("access", "schemes"),
+    # What a key adds to the page is seen in both schemes, and so is all else there.
+    [("open", SCHEMES[:1]), ("keys", SCHEMES)],
+    ids=["open", "keys"],
+)
 def test_the_use_case_runs_with_the_defaults_of_the_page(
-    stopped_system: System, browser: Browser, screenshots: Path, access: str
+    stopped_system: System,
+    browser: Browser,
+    screenshots: Path,
+    access: str,
+    schemes: tuple[Scheme, ...],
 ) -> None:
     key = ""
     system = stopped_system
@@ -101,7 +110,7 @@ def test_the_use_case_runs_with_the_defaults_of_the_page(
         key = keyed.admin_key
     system.start()
 
-    for scheme, created in zip(SCHEMES, (201, 409), strict=True):
+    for scheme, created in zip(schemes, (201, 409), strict=False):
         page = _new_page(browser, scheme)
         activity = PageActivity(page, host=urlsplit(system.url).netloc)
         _open(page, system)

@@ -117,18 +117,17 @@ def test_a_method_that_llhttp_does_not_know_is_405(system: System, method: str) 
     assert json.loads(answer.body)["type"] == "about:blank"
 
 
-def test_the_upgrade_of_a_request_is_ignored(stopped_system: System) -> None:
-    stopped_system.start_api()
-    stopped_system.await_api()
+def test_the_upgrade_of_a_request_is_ignored(system: System) -> None:
+    before = len(system.logs_of_process("app.main"))
     body = b"Connection: Upgrade\r\nUpgrade: %b\r\nContent-Length: 2\r\n\r\n{}"
 
     for protocol in (b"websocket", b"h2c"):
-        answer = _exchange(stopped_system, START + body % protocol + LAST)
+        answer = _exchange(system, START + body % protocol + LAST)
 
         assert answer.status == 422
         assert answer.body.count(b"HTTP/1.1 200 ") == 1
     # uvicorn would advise to install a library for WebSockets.
-    logs = stopped_system.logs_of_process("app.main")
+    logs = system.logs_of_process("app.main")[before:]
     assert "WebSocket" not in logs
     assert "upgrade" not in logs.lower()
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.openapi_document import with_responses
 from tests.support.raw_connections import answer_on, connected
-from tests.support.system import System, stop
+from tests.support.system import System
 from tests.support.system_with_keys import SystemWithKeys
 
 # Headers that differ between any two responses, or say how a body is sent (RFC 9112, 6.1).
@@ -89,13 +89,15 @@ def test_a_head_reports_the_size_of_a_download_and_ignores_ranges(
     assert keyed.request("HEAD", address, headers={"Range": "bytes=9-"}).status_code == 200
 
 
-def test_a_head_reads_no_blob(stopped_system: System) -> None:
-    system = stopped_system.start()
-    system.upload("large", "function process(data) { return data.repeat(2e6) }")
-    result = system.run("large", b'"x"')["result_url"]
-    for blob in (system.folder / "blobs").rglob("*"):
-        if blob.is_file():
-            blob.unlink()
+def test_a_head_reads_no_blob(system: System) -> None:
+    system.upload("head-large", "function process(data) { return data.repeat(2e6) }")
+    result = system.run("head-large", b'"x"')["result_url"]
+    [blob] = [
+        each
+        for each in (system.folder / "blobs").rglob("*")
+        if each.is_file() and each.read_bytes() == b'"%b"' % (b"x" * 2_000_000)
+    ]
+    blob.unlink()
 
     assert system.client.head(result).headers["Content-Length"] == str(2_000_002)
 
@@ -105,10 +107,9 @@ def test_a_head_of_an_unfinished_execution_neither_waits_nor_streams(
 ) -> None:
     system = stopped_system
     system.environ["CRIVO_MAX_WAITING"] = "1"
-    system.start()
+    system.start_api()
+    system.await_api()
     system.upload("waiting", "function process(data) { return data }")
-    for worker in system.workers:
-        stop(worker)
     location = system.submit("waiting", b"1")
 
     # It never finishes: a request that waited would outlast the client's timeout.

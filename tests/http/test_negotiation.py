@@ -1,6 +1,7 @@
 """Every route produces its documented media types, and answers 406 if none is accepted."""
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import httpx
@@ -92,11 +93,14 @@ def _not_asking_for(media_types: set[str]) -> list[str]:
 
 def test_every_operation_produces_its_own_media_types(system: System) -> None:
     seen = set()
+    turns = count()
     for name, method, address, operation in _operations(system):
         plain = system.client.request(method, address, headers={"Accept": "*/*"})
         seen |= _given_by(operation)
         for media_type in _given_by(operation):
-            for accept in _asking_for(media_type):
+            asking = _asking_for(media_type)
+            # How a header is read does not depend on the operation: they take turns with them.
+            for accept in (asking[0], asking[1 + next(turns) % (len(asking) - 1)]):
                 if address == "/" and "text/html" in accept:
                     # A client that prefers a page is redirected: tests/docs/test_index.py.
                     continue

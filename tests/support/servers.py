@@ -6,6 +6,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from itertools import count
@@ -25,6 +26,8 @@ ROOT: Final = Path(__file__).parents[2]
 # Marks a Redis database as used by a test run; the mark of a killed run expires after an hour.
 _MARK: Final = "crivo:test-run"
 _MARK_SECONDS: Final = 3_600
+# Above what any one test takes.
+_PATIENCE_SECONDS: Final = 120.0
 
 
 class Servers(Struct, frozen=True, kw_only=True):
@@ -143,26 +146,37 @@ class Databases:
 def redis_database(servers: Servers) -> Iterator[str]:
     """Claim an empty database of the Redis server, and empty it afterwards.
 
-    Existing data is never touched, and concurrent runs use different databases.
+    Existing data is never touched, and concurrent runs use different databases. While all are in
+    use, it waits: most are used by one test.
     """
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while (url := _claim_redis(servers)) is None:
+        if time.monotonic() > end:
+            message = "every database of the Redis server is in use"
+            raise RuntimeError(message)
+        time.sleep(0.1)  # pauses between two attempts
+    try:
+        yield url
+    finally:
+        with closing(redis.Redis.from_url(url)) as client:
+            client.flushdb()
+
+
+def _claim_redis(servers: Servers) -> str | None:
+    """Mark the first empty database as used; None if there is none."""
     for number in count(1):
         url = with_redis_number(servers.redis_url, number)
         with closing(redis.Redis.from_url(url)) as client:
             try:
                 claimed = client.set(_MARK, servers.prefix, nx=True, ex=_MARK_SECONDS)
-            except redis.ResponseError as error:
-                message = f"every database of the Redis server is in use ({error})"
-                raise RuntimeError(message) from error
-            if not claimed:
-                continue
-            if client.dbsize() != 1:
+            except redis.ResponseError:
+                # The server has no database of this number.
+                return None
+            if claimed and client.dbsize() == 1:
+                return url
+            if claimed:
                 client.delete(_MARK)
-                continue
-            try:
-                yield url
-            finally:
-                client.flushdb()
-            return
+    return None
 
 
 def with_database(url: str, name: str) -> str:

@@ -4,6 +4,7 @@
 real PostgreSQL and Redis.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -44,5 +45,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+@cache
 def _is_slow(path: Path) -> bool:
     return any(path.is_relative_to(each) for each in _SLOW_PATHS)

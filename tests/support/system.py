@@ -85,6 +85,15 @@ class System:
         self.workers.append(worker)
         return worker
 
+    @contextmanager
+    def another_worker(self, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a worker that stops with the context, if it still runs."""
+        process = self.spawn("app.worker", **environ)
+        try:
+            yield process
+        finally:
+            stop(process)
+
     def await_ready(self) -> None:
         for _ in until("the system is ready"):
             try:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -12,8 +13,8 @@ import pytest
 
 from app.embedded.processes import await_ready, spawn, stop as stop_services
 from app.embedded.servers import prepare_redis
-from tests.support.servers import execute
-from tests.support.system import System, until
+from tests.support.servers import Databases, Servers, execute, redis_database
+from tests.support.system import System, open_system, until
 
 IDENTITY: Final = "function process(data) { return data }"
 BUSY: Final = "function process(d) { let x = 0; for (let i = 0; i < 2e8; i++) x += i; return d }"
@@ -35,31 +36,51 @@ OPEN_OFFERS: Final = "SELECT count(*) FROM slot_offers WHERE expires_at > now()"
 
 @pytest.fixture
 def running(stopped_system: System) -> System:
-    """An API and a worker with one slot, which is on offer."""
+    """An API and a worker with one slot, which is on offer; the test may kill them."""
     return _start(stopped_system)
 
 
-def test_a_handed_over_execution_is_not_claimed(running: System) -> None:
-    frozen = running.workers[0]
+@pytest.fixture(scope="module")
+def started(
+    databases: Databases, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    folder = tmp_path_factory.mktemp("handing-over")
+    with (
+        databases.migrated() as database_url,
+        redis_database(servers) as redis_url,
+        open_system(database_url=database_url, redis_url=redis_url, folder=folder) as system,
+    ):
+        yield _start(system)
+
+
+@pytest.fixture
+def shared(started: System) -> System:
+    """The same for tests that leave it as it is; the slot is on offer again."""
+    _await_offer(started)
+    return started
+
+
+def test_a_handed_over_execution_is_not_claimed(shared: System) -> None:
+    frozen = shared.workers[0]
     os.kill(frozen.pid, signal.SIGSTOP)
-    location = running.submit("same", b"[1]")
+    location = shared.submit("same", b"[1]")
     try:
-        assert _row(running, location)[:2] == ["running", "0"]
-        assert _value(running, "SELECT count(*) FROM queue") == 0
+        assert _row(shared, location)[:2] == ["running", "0"]
+        assert _value(shared, "SELECT count(*) FROM queue") == 0
     finally:
         os.kill(frozen.pid, signal.SIGCONT)
 
-    execution = running.finished(location)
+    execution = shared.finished(location)
     assert (execution["status"], execution["result"]) == ("succeeded", [1])
     assert execution["attempts"] == 1
 
 
-def test_a_waiting_client_gets_the_result(running: System) -> None:
-    answer = running.client.post("/scripts/same/executions", content=b"[2]", headers=_WAIT)
+def test_a_waiting_client_gets_the_result(shared: System) -> None:
+    answer = shared.client.post("/scripts/same/executions", content=b"[2]", headers=_WAIT)
 
     assert (answer.status_code, answer.json()["result"]) == (200, [2])
     assert answer.json()["attempts"] == 1
-    assert answer.content == running.client.get(answer.headers["Location"]).content
+    assert answer.content == shared.client.get(answer.headers["Location"]).content
 
 
 def test_an_execution_of_a_killed_worker_returns_before_its_lease_and_uncounted(
@@ -129,34 +150,34 @@ def test_hand_overs_need_no_redis(stopped_system: System, tmp_path: Path) -> Non
     assert running.finished(location)["attempts"] == 1
 
 
-def test_a_duplicated_hand_over_runs_once(running: System) -> None:
-    frozen = running.workers[0]
+def test_a_duplicated_hand_over_runs_once(shared: System) -> None:
+    frozen = shared.workers[0]
     os.kill(frozen.pid, signal.SIGSTOP)
-    location = running.submit("busy", b"[7]")
-    _, _, worker, token = _row(running, location)
+    location = shared.submit("busy", b"[7]")
+    _, _, worker, token = _row(shared, location)
     sent = f"{_id(location)} {token}"
     for _ in range(5):
-        _notify(running, UUID(worker).hex, sent)
+        _notify(shared, UUID(worker).hex, sent)
     os.kill(frozen.pid, signal.SIGCONT)
 
-    execution = running.finished(location)
-    _notify(running, UUID(worker).hex, sent)
-    again = running.run("same", b"[8]")
+    execution = shared.finished(location)
+    _notify(shared, UUID(worker).hex, sent)
+    again = shared.run("same", b"[8]")
 
     assert (execution["status"], execution["attempts"]) == ("succeeded", 1)
     assert (again["status"], again["attempts"]) == ("succeeded", 1)
-    assert "late_report" not in running.logs_of_process("app.worker")
-    assert _times_reported(running, _id(location)) == 1
+    assert "late_report" not in shared.logs_of_process("app.worker")
+    assert _times_reported(shared, _id(location)) == 1
 
 
-def test_a_hand_over_of_nothing_changes_nothing(running: System) -> None:
-    worker = _value(running, "SELECT id FROM workers").hex
+def test_a_hand_over_of_nothing_changes_nothing(shared: System) -> None:
+    worker = _value(shared, "SELECT id FROM workers").hex
 
     for payload in ("", "x", "1 2", f"{UUID(int=1)}", f"{UUID(int=1)} 5", "a b c",
                     f"{UUID(int=1)} {10**20}"):  # fmt: skip
-        _notify(running, worker, payload)
+        _notify(shared, worker, payload)
 
-        assert running.run("same", b"[9]")["status"] == "succeeded", payload
+        assert shared.run("same", b"[9]")["status"] == "succeeded", payload
 
 
 def test_a_hand_over_without_a_free_slot_goes_back_to_the_queue(running: System) -> None:

@@ -9,11 +9,10 @@ import msgspec
 import pytest
 from msgspec import Struct
 
+from tests.executions.waiting.idle_systems import BUSY, IDENTITY, start_idle
 from tests.support.system import System
 from tests.support.system_with_keys import SystemWithKeys
 
-IDENTITY = "const process = data => data"
-BUSY = "function process(d) { let x = 0; for (let i = 0; i < 4e8; i++) x += i; return d }"
 FINAL = "1000"
 
 
@@ -25,22 +24,12 @@ class Event(Struct, frozen=True):
     execution: dict[str, Any]
 
 
-@pytest.fixture
-def idle(stopped_system: System) -> System:
-    """A system with an API and no worker: submitted executions stay queued."""
-    stopped_system.start_api()
-    stopped_system.await_api()
-    stopped_system.upload("same", IDENTITY)
-    stopped_system.upload("busy", BUSY)
-    return stopped_system
-
-
 def test_a_stream_sends_each_state_in_order(idle: System) -> None:
     location = idle.submit("busy", b"7")
     with _followed(idle.client, location) as (_, events):
         first = next(events)
-        idle.start_worker()
-        rest = list(events)
+        with idle.another_worker():
+            rest = list(events)
 
     states = [(each.execution["status"], each.id) for each in (first, *rest)]
     assert states == [("queued", "0"), ("running", "1"), ("succeeded", FINAL)]
@@ -63,12 +52,12 @@ def test_the_final_event_has_everything_but_the_result(system: System) -> None:
 def test_a_client_that_reconnects_gets_the_events_it_has_not_seen(idle: System) -> None:
     location = idle.submit("busy", b"7")
 
-    with _followed(idle.client, location, seen="0") as (_, events):
-        idle.start_worker()
-        running = next(events)
-    # The client disconnects and reconnects with the id of the last event that it received.
-    with _followed(idle.client, location, seen=running.id) as (_, events):
-        rest = list(events)
+    with idle.another_worker():
+        with _followed(idle.client, location, seen="0") as (_, events):
+            running = next(events)
+        # The client disconnects and reconnects with the id of the last event that it received.
+        with _followed(idle.client, location, seen=running.id) as (_, events):
+            rest = list(events)
 
     assert running.execution["status"] == "running"
     assert [each.execution["status"] for each in rest] == ["succeeded"]
@@ -94,18 +83,20 @@ def test_an_unknown_last_event_id_hides_nothing(system: System, seen: str) -> No
         assert [each.id for each in events] == [FINAL]
 
 
-def test_the_next_attempt_has_a_higher_event_id(idle: System) -> None:
+def test_the_next_attempt_has_a_higher_event_id(stopped_system: System) -> None:
+    # The killed worker may leave an offer, which the executions of other tests would take.
+    idle = start_idle(stopped_system)
     idle.upload("forever", "function process(_) { for (;;); }")
     location = idle.submit("forever", b"1", wall_ms=5_000)
     with _followed(idle.client, location) as (_, events):
         assert next(events).execution["status"] == "queued"
-        worker = idle.start_worker(CRIVO_LEASE_SECONDS="1")
-        assert next(events).execution["status"] == "running"
-        worker.kill()
-        worker.wait()
+        with idle.another_worker(CRIVO_LEASE_SECONDS="1") as worker:
+            assert next(events).execution["status"] == "running"
+            worker.kill()
+            worker.wait()
         # The killed worker sends no notification: the next worker rescues the execution and does.
-        idle.start_worker(CRIVO_LEASE_SECONDS="1")
-        again = next(each for each in events if each.execution["status"] == "running")
+        with idle.another_worker(CRIVO_LEASE_SECONDS="1"):
+            again = next(each for each in events if each.execution["status"] == "running")
 
     assert (again.execution["attempts"], again.id) == (2, "3")
 
@@ -139,7 +130,7 @@ def test_a_stream_ends_when_its_key_is_revoked(keyed: SystemWithKeys) -> None:
     # The worker runs two at a time: the last stays queued until the others have finished.
     locations = [
         keyed.post("/scripts/busy/executions", writer.key, content=b"1").headers["Location"]
-        for _ in range(10)
+        for _ in range(6)
     ]
     headers = keyed.authorized(reader.key)
     with _followed(keyed.system.client, locations[-1], headers=headers) as (_, events):

@@ -18,24 +18,13 @@ from app.auth.model import Scope
 from app.embedded.processes import await_ready, spawn, stop as stop_services
 from app.embedded.servers import prepare_postgres
 from app.notifier import APPLICATION_NAME
+from tests.executions.waiting.idle_systems import BUSY, IDENTITY, start_idle
 from tests.support.raw_connections import answer_on
 from tests.support.servers import alembic, execute
 from tests.support.system import System, open_system, stop, until
 from tests.support.system_with_keys import SystemWithKeys
 
-IDENTITY = "const process = data => data"
-BUSY = "function process(d) { let x = 0; for (let i = 0; i < 4e8; i++) x += i; return d }"
 FOREVER = "function process(_) { for (;;); }"
-
-
-@pytest.fixture
-def idle(stopped_system: System) -> System:
-    """A system with an API and no worker: submitted executions stay queued."""
-    stopped_system.start_api()
-    stopped_system.await_api()
-    stopped_system.upload("same", IDENTITY)
-    stopped_system.upload("busy", BUSY)
-    return stopped_system
 
 
 def test_a_waiting_request_gets_the_result(system: System) -> None:
@@ -136,16 +125,17 @@ def test_a_submission_by_a_key_that_may_not_read_does_not_wait(keyed: SystemWith
 def test_every_api_process_is_notified_of_every_completion(idle: System) -> None:
     with _second_api(idle) as other:
         location = idle.submit("same", b"1")
-        with _waiting(other, location) as waiting, _waiting(idle.port, location) as here:
-            idle.start_worker()
-
+        with (
+            _waiting(other, location) as waiting,
+            _waiting(idle.port, location) as here,
+            idle.another_worker(),
+        ):
             assert [_status(waiting), _status(here)] == ["succeeded", "succeeded"]
 
 
 def test_losing_every_connection_loses_no_completion(idle: System) -> None:
     location = idle.submit("busy", b"1")
-    with _waiting(idle.port, location) as waiting:
-        idle.start_worker()
+    with _waiting(idle.port, location) as waiting, idle.another_worker():
         for _ in until("it runs"):
             if idle.client.get(location).json()["status"] == "running":
                 break
@@ -204,8 +194,8 @@ def test_a_thousand_requests_wait_and_one_more_is_refused(idle: System) -> None:
         # Other requests are served meanwhile, and a preference to wait is not refused.
         assert (await asyncio.to_thread(idle.client.get, location)).status_code == 200
         assert (await asyncio.to_thread(_post, idle, "wait=60")).status_code == 202
-        idle.start_worker()
-        await asyncio.wait(answers)
+        with idle.another_worker():
+            await asyncio.wait(answers)
         for _, writer in clients:
             writer.close()
         return [each.result() for each in waiting]
@@ -246,7 +236,10 @@ def test_a_client_that_disconnects_frees_its_waiter(idle: System) -> None:
             _until_answered(port, location, 200)
 
 
-def test_waiting_requests_are_answered_at_once_when_the_api_stops(idle: System) -> None:
+def test_waiting_requests_are_answered_at_once_when_the_api_stops(
+    stopped_system: System,
+) -> None:
+    idle = start_idle(stopped_system)
     location = idle.submit("same", b"1")
     assert idle.api is not None
     submission: Queue[httpx.Response] = Queue()
