@@ -76,7 +76,7 @@ INSERT INTO exports
         rows_in, duplicates, rows_failed, rows_out, files, bytes, columns, partitions, created_at,
         started_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, sha256('in'), 'running', 'whole', 1, 1, 1000, 1000,
-        10, 3, 2, 5, $11, $12, $13, $14, now(), now())
+        10, 3, 2, $15, $11, $12, $13, $14, now(), now())
 """
 # By an update, as an end is: it adds the callback.
 _END: Final = """
@@ -178,6 +178,7 @@ async def _insert(system: System, conn: Connection, export: StoredExport) -> Non
         sum(len(each.content or b"") for each in published),
         msgspec.json.encode(export.columns),
         len({tuple(each.partition) for each in published}),
+        3 * len(published),
     )
     is_running = export.status == "running"
     await conn.execute(_INSERT_TASK, export.id, 1, DEFAULT_TENANT, None if is_running else 7)

@@ -58,7 +58,7 @@ def test_an_ended_export_shows_what_became_of_the_rows(system: System) -> None:
     shown = system.client.get(address).json()
 
     assert (shown["status"], shown["rows_in"], shown["duplicates"]) == ("succeeded", 10, 3)
-    assert (shown["rows_failed"], shown["rows_out"], shown["files"]) == (2, 5, 2)
+    assert (shown["rows_failed"], shown["rows_out"], shown["files"]) == (2, 6, 2)
     assert shown["input"] == {"dataset": "events", "snapshot": 4}
     assert shown["columns"] == [
         {"name": "event_id", "type": "string", "source": "schema"},
