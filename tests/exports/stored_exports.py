@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 import msgspec
+import uuid_utils.compat as uuid
 from msgspec import Struct
 
 from app.db import Connection
@@ -158,6 +159,26 @@ def store(system: System, *exports: StoredExport) -> None:
             await conn.close()
 
     asyncio.run(insert())
+
+
+def stored(system: System, **what: Any) -> str:  # noqa: ANN401 - members of StoredExport
+    """Store an export; return its address."""
+    export = StoredExport(id=uuid.uuid7(), **what)
+    store(system, export)
+    return f"/exports/{export.id}"
+
+
+def execute(system: System, statement: str, *values: object) -> None:
+    """Run a statement on the database of a system."""
+
+    async def run() -> None:
+        conn = await asyncpg.connect(system.environ["DATABASE_URL"])
+        try:
+            await conn.execute(statement, *values)
+        finally:
+            await conn.close()
+
+    asyncio.run(run())
 
 
 async def _insert(system: System, conn: Connection, export: StoredExport) -> None:
