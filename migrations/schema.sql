@@ -19,6 +19,7 @@
 --   dead_letters               events that a pipe could not forward, with the reason
 --   disabled_callback_urls     URLs whose receivers have answered that they are gone
 --   executions                 executions: what was accepted, how it runs, how it ended
+--   export_emptied_partitions  partitions of the continued export that have no file any more
 --   export_errors              rows that an attempt could not export, and went on without
 --   export_files               files that an attempt of a task has written; those published are its result
 --   export_tasks               the tasks of an export, each a lease of a worker
@@ -870,6 +871,13 @@ COMMENT ON COLUMN executions.callback_url IS 'receives a callback when the execu
 COMMENT ON COLUMN executions.batch_line IS 'line of the upload that is its input, from 1';
 
 COMMENT ON COLUMN executions.run_id IS 'the run that it is a part of';
+
+CREATE TABLE export_emptied_partitions (
+    export_id uuid NOT NULL,
+    folder text NOT NULL COLLATE pg_catalog."C",
+    tenant_id uuid NOT NULL,
+    partition bytea NOT NULL
+);
 
 CREATE TABLE export_errors (
     export_id uuid NOT NULL,
@@ -1746,6 +1754,9 @@ ALTER TABLE ONLY disabled_callback_urls
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY export_emptied_partitions
+    ADD CONSTRAINT export_emptied_partitions_pkey PRIMARY KEY (export_id, folder);
+
 ALTER TABLE ONLY export_errors
     ADD CONSTRAINT export_errors_pkey PRIMARY KEY (export_id, lease_token, number);
 
@@ -2198,6 +2209,9 @@ ALTER TABLE ONLY executions
 
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY export_emptied_partitions
+    ADD CONSTRAINT export_emptied_partitions_export_id_fkey FOREIGN KEY (export_id) REFERENCES exports(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY export_errors
     ADD CONSTRAINT export_errors_export_id_fkey FOREIGN KEY (export_id) REFERENCES exports(id) ON DELETE CASCADE;

@@ -1,8 +1,9 @@
 """HTTP routes of exports."""
 
+from collections.abc import AsyncIterator
 from uuid import UUID
 
-from litestar import Response, Router, post
+from litestar import MediaType, Response, Router, post
 from litestar.response import Stream
 from litestar.types import ASGIApp
 
@@ -17,19 +18,19 @@ from app.exports.model import (
     Export,
     ExportFile,
     ExportFilter,
-    Manifest,
     QueuedExport,
 )
 from app.exports.refs import parse_export_id
 from app.http.authorization import needs, takes_token
 from app.http.bodies import AnyRequest, parse_datetime, read_json, read_query
 from app.http.idempotency import idempotency_key_of
-from app.http.methods import get
+from app.http.methods import get, is_head
 from app.http.raw_paths import path_after
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.idempotency.model import Repeated
 from app.limits import MAX_EXPORT_BODY_BYTES
 from app.pagination import Page, PageQuery
+from app.payloads.reader import begin, single_chunk
 from app.payloads.responses import respond_with_payload
 from app.progress.reference import EventsQuery
 from app.progress.responses import (
@@ -205,13 +206,16 @@ async def list_export_errors(
     operation_class=reference.SHOW_EXPORT_MANIFEST,
     **needs(Scope.READ),
 )
-async def show_export_manifest(export: str, resources: Resources, tenant: UUID) -> Manifest:
+async def show_export_manifest(
+    export: str, request: AnyRequest, resources: Resources, tenant: UUID
+) -> Stream:
     """Show the manifest of an export.
 
     All of its files with their digests, its columns, its input and what became of the rows: the
     same document as at a destination.
     """
-    return await service.show_manifest(resources, tenant, parse_export_id(export))
+    chunks = await service.write_manifest(resources, tenant, parse_export_id(export))
+    return await _streamed(request, chunks, media_type=MediaType.JSON)
 
 
 @get(
@@ -222,16 +226,17 @@ async def show_export_manifest(export: str, resources: Resources, tenant: UUID) 
 )
 async def show_export_table(
     export: str, request: AnyRequest, resources: Resources, caller: Caller
-) -> Response[bytes]:
+) -> Stream:
     """Show an export as a table.
 
     Returns SQL: for Athena and Hive `CREATE EXTERNAL TABLE IF NOT EXISTS` with all columns as
     written, and `ALTER TABLE … ADD IF NOT EXISTS`, each with up to 100 partitions; for DuckDB a
-    view over the files. A comment says how many partitions no statement can add safely, such as
-    those with a quote.
+    view over the files. Of an export that continues others, `ALTER TABLE … DROP IF EXISTS` follows
+    for the partitions that have no files any more, up to 25 in each. Comments say how many
+    partitions no statement can add or drop safely, such as those with a quote.
     """
     query = read_query(request, reference.ExportTableQuery)
-    sql = await service.describe_table(
+    chunks = await service.write_table(
         resources,
         caller,
         parse_export_id(export),
@@ -240,7 +245,7 @@ async def show_export_table(
         location=query.location or None,
     )
     headers = {"X-Content-Type-Options": "nosniff"}
-    return Response(sql.encode(), media_type=reference.SQL, headers=headers)
+    return await _streamed(request, chunks, media_type=reference.SQL, headers=headers)
 
 
 @get(
@@ -281,6 +286,20 @@ async def create_export_events_token(
     export_id = parse_export_id(export)
     await service.show(resources, caller.tenant, export_id, is_single=False)
     return await respond_with_events_token(request, caller, export_id)
+
+
+async def _streamed(
+    request: AnyRequest,
+    chunks: AsyncIterator[bytes],
+    *,
+    media_type: str,
+    headers: dict[str, str] | None = None,
+) -> Stream:
+    """Send what is read a page at a time; what the first chunk raises still has a status."""
+    body = await begin(chunks)
+    if is_head(request):
+        body = single_chunk(b"")
+    return Stream(body, media_type=media_type, headers=headers)
 
 
 router = Router(

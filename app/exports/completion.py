@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from app.datasets.blob_cleanup import delete_blobs
 from app.exports import ending, outcome_store, publication, publish_store
 from app.exports.file_store import read_manifest
-from app.exports.model import ExportStatus, ManifestFile
+from app.exports.model import ExportStatus
 from app.exports.opening import open_destination
 from app.exports.publication import Publication
 from app.exports.publish_store import NamedFile, StagedFile
@@ -50,15 +50,6 @@ async def _copy(
         found,
         rows_out=sum(each.file.rows for each in files),
         output_sha256=output_sha256(files).hex(),
-        files=[
-            ManifestFile(
-                path=each.path,
-                rows=each.file.rows,
-                bytes=each.file.size_bytes,
-                sha256=each.file.sha256.hex(),
-            )
-            for each in files
-        ],
     )
     folder = await open_destination(resources, task.tenant_id, destination)
     wanted = Publication(manifest=manifest, files=files)

@@ -12,9 +12,10 @@ from app.exports.input_store import read_input
 from app.exports.model import ExportErrorKind
 from app.exports.object_folder import ObjectFolder
 from app.exports.opening import open_destination
-from app.exports.plan.model import Progress, TaskFailed
+from app.exports.plan.model import Progress, Report, TaskFailed
 from app.exports.task_store import ClaimedTask
 from app.exports.work import BaseFile, Outcome, TaskInput
+from app.exports.written import folder_of
 from app.outages import BlobsFull, DiskFull, host_error_of
 from app.resources import Resources
 
@@ -57,7 +58,8 @@ async def execute(
                 message = "no space is left for the files of the task"
                 raise TaskFailed(ExportErrorKind.OUT_OF_SPACE, message) from error
             raise
-    return Outcome(report=report, files=files, kept=_kept(read, report.replaced))
+    kept = _kept(read, report.replaced)
+    return Outcome(report=report, files=files, kept=kept, emptied=_emptied(read, report, kept))
 
 
 def _is_full(error: BaseException) -> bool:
@@ -74,3 +76,11 @@ async def _destination(resources: Resources, task: ClaimedTask) -> ObjectFolder 
 
 def _kept(read: TaskInput, replaced: Sequence[int]) -> list[BaseFile]:
     return [each for number, each in enumerate(read.base) if number not in set(replaced)]
+
+
+def _emptied(read: TaskInput, report: Report, kept: Sequence[BaseFile]) -> dict[str, bytes]:
+    """Return the partitions of the base that have no file any more."""
+    names = [*(each.name for each in kept), *(each.name for each in report.files)]
+    full = set(map(folder_of, names))
+    folders = {folder_of(each.name): each.partition for each in read.base}
+    return {folder: partition for folder, partition in folders.items() if folder not in full}

@@ -8,11 +8,10 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from app.db import Connection
+from app.db import Connection, from_row
 from app.exports.model import ExportFile, Manifest, ManifestFile
 from app.exports.plan.model import Column, Plan
 from app.exports.written import columns_in, folder_of
-from app.limits import EXPORT_STATEMENT_SECONDS
 from app.payloads.model import StoredPayload
 from app.runs.model import SnapshotRef
 
@@ -63,28 +62,20 @@ async def select_file(
     return FoundFile(stored=stored, destination=row["destination"])
 
 
-SELECT_HEAD = """
-SELECT dataset, snapshot, plan, columns, rows_in, duplicates, rows_failed, rows_out,
+SELECT_MANIFEST = """
+SELECT dataset, snapshot, plan, columns, rows_in, duplicates, rows_failed,
+       coalesce(rows_out, 0) AS rows_out,
        encode(input_sha256, 'hex') AS input_sha256, encode(output_sha256, 'hex') AS output_sha256
 FROM exports
 WHERE tenant_id = $1 AND id = $2
 """
 
-SELECT_ALL_FILES = """
-SELECT name AS path, rows, bytes, encode(sha256, 'hex') AS sha256
-FROM export_files
-WHERE tenant_id = $1 AND export_id = $2 AND published
-ORDER BY name
-"""
-
 
 async def read_manifest(conn: Connection, tenant: UUID, export_id: UUID) -> Manifest | None:
-    """Return the manifest of an export as it is now; None: there is no such export."""
-    row = await conn.fetchrow(SELECT_HEAD, tenant, export_id)
+    """Return the manifest of an export, without its files; None: there is no such export."""
+    row = await conn.fetchrow(SELECT_MANIFEST, tenant, export_id)
     if row is None:
         return None
-    rows = await conn.fetch(SELECT_ALL_FILES, tenant, export_id, timeout=EXPORT_STATEMENT_SECONDS)
-    files = [ManifestFile(**dict(each)) for each in rows]
     plan = msgspec.json.decode(row["plan"], type=Plan)
     columns = msgspec.json.decode(row["columns"] or b"[]", type=list[Column])
     return Manifest(
@@ -96,11 +87,28 @@ async def read_manifest(conn: Connection, tenant: UUID, export_id: UUID) -> Mani
         rows_in=row["rows_in"],
         duplicates=row["duplicates"],
         rows_failed=row["rows_failed"],
-        rows_out=sum(each.rows for each in files),
+        rows_out=row["rows_out"],
         columns=columns_in(plan, columns),
         partition_by=[each.name for each in plan.partition_by],
-        files=files,
+        files=(),
     )
+
+
+SELECT_MANIFEST_PAGE = """
+SELECT name AS path, rows, bytes, encode(sha256, 'hex') AS sha256
+FROM export_files
+WHERE tenant_id = $1 AND export_id = $2 AND published AND name > $3
+ORDER BY name
+LIMIT $4
+"""
+
+
+async def select_manifest_page(
+    conn: Connection, tenant: UUID, export_id: UUID, *, after: str, limit: int
+) -> list[ManifestFile]:
+    """List published files by their paths, as a manifest does."""
+    rows = await conn.fetch(SELECT_MANIFEST_PAGE, tenant, export_id, after, limit)
+    return [from_row(ManifestFile, row) for row in rows]
 
 
 def _file(export_id: UUID, row: Mapping[str, Any]) -> ExportFile:

@@ -1,7 +1,7 @@
 """Record what an attempt of a task has done, beside the token of its lease."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -89,6 +89,7 @@ async def record(
     if sizes:
         await require_stored_bytes(conn, task.tenant_id, sum(sizes))
     await _insert_files(conn, task, outcome)
+    await _insert_emptied(conn, task, outcome.emptied)
     await _insert_errors(conn, task, report.bad, errors)
     await _count(conn, task, report, engine=engine)
 
@@ -170,6 +171,21 @@ async def _insert_files(conn: Connection, task: ClaimedTask, outcome: Outcome) -
         digests=[each.file.sha256 for each in own] + [each.sha256 for each in kept],
     )
     await conn.execute(INSERT_FILES, *values, timeout=EXPORT_STATEMENT_SECONDS)
+
+
+INSERT_EMPTIED: Final = """
+INSERT INTO export_emptied_partitions (export_id, folder, tenant_id, partition)
+SELECT $2, p.folder, $1, p.partition
+FROM unnest($3::text[], $4::bytea[]) AS p (folder, partition)
+"""
+
+
+async def _insert_emptied(
+    conn: Connection, task: ClaimedTask, partitions: Mapping[str, bytes]
+) -> None:
+    if partitions:
+        key = (task.tenant_id, task.export_id)
+        await conn.execute(INSERT_EMPTIED, *key, list(partitions), list(partitions.values()))
 
 
 INSERT_ERRORS: Final = """

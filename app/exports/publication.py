@@ -16,7 +16,8 @@ import structlog
 from msgspec import Struct
 
 from app.blobs import Blobs
-from app.exports.model import ExportErrorKind, Manifest
+from app.exports.manifests import manifest_chunks, paged
+from app.exports.model import ExportErrorKind, Manifest, ManifestFile
 from app.exports.object_folder import DestinationUnavailable, ObjectFolder, replaced_meanwhile
 from app.exports.plan.model import TaskFailed
 from app.exports.publish_store import NamedFile
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 _SUCCESS: Final = "_SUCCESS"
 _FOLDER: Final = "_crivo"
+_MANIFEST_PAGE: Final = 1_000
 _DOCUMENT: Final = re.compile(
     r"(?P<export>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?P<kind>\.json|\.begun\.json|-\d+)"
 )
@@ -59,8 +61,8 @@ class _Begun(_Files, frozen=True):
 class Publication(Struct, frozen=True, kw_only=True):
     """What is to be published; an attempt before this one may have copied some of it.
 
-    `files` are all files of the export, in the order of their names; those with the stage `base`
-    are there already.
+    `manifest` gets its files as it is written. `files` are all files of the export, in the order of
+    their names; those with the stage `base` are there already.
     """
 
     manifest: Manifest
@@ -89,6 +91,7 @@ class _Publisher:
         self._manifest = publication.manifest
         self._id = publication.manifest.export
         self._success = Success(export=self._id, manifest=_manifest_of(self._id))
+        self._files = publication.files
         self._new = [each for each in publication.files if each.file.stage != "base"]
         self._kept = [each for each in publication.files if each.file.stage == "base"]
 
@@ -110,7 +113,7 @@ class _Publisher:
         try:
             await self._folder.delete(_SUCCESS)
             await self._copy(is_first=is_first)
-            await self._put(_manifest_of(self._id), self._manifest)
+            await self._write_manifest()
         except TaskFailed:
             # With a manifest of its own, an attempt before may have begun to delete.
             if _manifest_of(self._id) not in documents:
@@ -152,6 +155,12 @@ class _Publisher:
 
         await in_turns(copy, list(enumerate(self._new)))
 
+    async def _write_manifest(self) -> None:
+        pages = paged(map(_in_manifest, self._files), _MANIFEST_PAGE)
+        chunks = manifest_chunks(self._manifest, pages)
+        staged = f"{_FOLDER}/{self._id}-{len(self._new)}"
+        await self._folder.write(_manifest_of(self._id), chunks, staged=staged)
+
     async def _restore(self) -> None:
         """Leave what was published before, as long as the destination takes that.
 
@@ -177,7 +186,7 @@ class _Publisher:
 
     async def _delete_others(self, documents: dict[str, UUID]) -> None:
         """Delete what other exports have here that this one has not, their documents at last."""
-        own = {each.path for each in self._manifest.files}
+        own = {each.path for each in self._files}
         others = [path for path, export in documents.items() if export != self._id]
         for path in others:
             content = await self._read(path) if path.endswith(".json") else None
@@ -204,6 +213,13 @@ class _Publisher:
 
     async def _put(self, path: str, document: Struct) -> None:
         await self._folder.put(path, msgspec.json.encode(document))
+
+
+def _in_manifest(named: NamedFile) -> ManifestFile:
+    file = named.file
+    return ManifestFile(
+        path=named.path, rows=file.rows, bytes=file.size_bytes, sha256=file.sha256.hex()
+    )
 
 
 def _manifest_of(export: UUID) -> str:

@@ -1,8 +1,8 @@
 """Show, list and cancel exports, and find their files, manifests and tables."""
 
 import re
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -16,29 +16,26 @@ from app.auth.callers import Caller, reauthorize_before_commit
 from app.check_turns import check_turn
 from app.datasets import service as datasets
 from app.datasets.refs import parse_ref
-from app.db import Connection
 from app.errors import clipped, invalid_parameter
 from app.exports import ending, file_store, store, table_store
-from app.exports.ddl import table_over
+from app.exports.ddl import TableSql, statements, table_over
+from app.exports.manifests import manifest_chunks
 from app.exports.model import (
     Export,
     ExportFile,
     ExportFilter,
     ExportStatus,
-    Manifest,
 )
+from app.exports.output import one_state, pages_of, require_files_kept, require_output
 from app.exports.problems import (
     ExportFileNotFound,
     ExportFinished,
-    NoExportOutput,
     NoExportTable,
-    export_files_deleted,
-    export_not_finished,
     export_not_found,
     export_publishing,
 )
 from app.exports.script_store import find_unfinished_run
-from app.exports.table_store import Folder, Table
+from app.exports.table_store import Table
 from app.pagination import Page, Paginator
 from app.payloads.model import StoredPayload
 from app.resources import Resources
@@ -142,8 +139,8 @@ async def list_files(
     """
     paginator = Paginator("export-files", export_id)
     after = paginator.after(cursor)
-    async with resources.pool.acquire() as conn, _one_state(conn):
-        await _read_output(conn, tenant, export_id)
+    async with resources.pool.acquire() as conn, one_state(conn):
+        await require_files_kept(conn, tenant, export_id)
         files = await file_store.select_file_page(
             conn, tenant, export_id, after=after, limit=limit + 1
         )
@@ -162,7 +159,7 @@ async def find_file(
         is_text = "\0" not in path
         found = await file_store.select_file(conn, tenant, export_id, path) if is_text else None
         if found is None:
-            await _read_output(conn, tenant, export_id)
+            await require_files_kept(conn, tenant, export_id)
     if found is None:
         raise ExportFileNotFound(
             f"the export has no file {clipped(path)!r}; GET /exports/{export_id}/files lists them"
@@ -173,19 +170,22 @@ async def find_file(
     return found.stored
 
 
-async def show_manifest(resources: Resources, tenant: UUID, export_id: UUID) -> Manifest:
-    """Return all files of an export.
+async def write_manifest(
+    resources: Resources, tenant: UUID, export_id: UUID
+) -> AsyncIterator[bytes]:
+    """Return all files of an export, as the JSON of a Manifest.
 
     Raises ExportNotFound, ExportNotFinished, NoExportOutput, ExportFilesDeleted.
     """
-    async with resources.pool.acquire() as conn, _one_state(conn):
-        await _require_output(conn, tenant, export_id)
-        manifest = await file_store.read_manifest(conn, tenant, export_id)
-    assert manifest is not None  # noqa: S101 - of the same state
-    return manifest
+    async with resources.pool.acquire() as conn, one_state(conn):
+        await require_output(conn, tenant, export_id)
+        head = await file_store.read_manifest(conn, tenant, export_id)
+    assert head is not None  # noqa: S101 - of the same state
+    pages = pages_of(resources, tenant, export_id, file_store.select_manifest_page)
+    return manifest_chunks(head, pages)
 
 
-async def describe_table(
+async def write_table(
     resources: Resources,
     caller: Caller,
     export_id: UUID,
@@ -193,30 +193,29 @@ async def describe_table(
     dialect: str,
     name: str | None,
     location: str | None,
-) -> str:
-    """Return the SQL of a table over the files of an export.
+) -> AsyncIterator[bytes]:
+    """Return the SQL of a table over the files of an export, as UTF-8.
 
     Raises ExportNotFound, ExportNotFinished, NoExportOutput, ExportFilesDeleted, InvalidRequest,
     NoExportTable, CheckBusy, TooManyChecks.
     """
-    async with resources.pool.acquire() as conn, _one_state(conn):
-        await _require_output(conn, caller.tenant, export_id)
+    async with resources.pool.acquire() as conn, one_state(conn):
+        await require_output(conn, caller.tenant, export_id)
         table = await table_store.select_table(conn, caller.tenant, export_id)
-        folders = await table_store.select_folders(conn, caller.tenant, export_id)
     assert table is not None  # noqa: S101 - of the same state
-    make = partial(_table, table, folders, dialect=dialect, name=name, location=location)
+    make = partial(_table, table, dialect=dialect, name=name, location=location)
     async with check_turn(resources, caller):
-        return await in_describing_thread(make)
+        sql = await in_describing_thread(make)
+    pages = partial(pages_of, resources, caller.tenant, export_id)
+    texts = statements(
+        sql,
+        full=partial(pages, table_store.select_folders),
+        emptied=partial(pages, table_store.select_emptied_folders),
+    )
+    return (text.encode() async for text in texts)
 
 
-def _table(
-    table: Table,
-    folders: Sequence[Folder],
-    *,
-    dialect: str,
-    name: str | None,
-    location: str | None,
-) -> str:
+def _table(table: Table, *, dialect: str, name: str | None, location: str | None) -> TableSql:
     place = location or table.destination
     if place is None:
         raise invalid_parameter(
@@ -225,7 +224,6 @@ def _table(
     try:
         return table_over(
             table,
-            folders,
             dialect=dialect,
             name=_NOT_PLAIN.sub("_", table.dataset) if name is None else name,
             location=place,
@@ -236,28 +234,3 @@ def _table(
         pointer, message = printable(problem.pointer), printable(problem.message)
         errors = [{"pointer": pointer, "message": message}]
         raise NoExportTable(f"{pointer or 'the export'}: {message}", errors=errors) from None
-
-
-async def _require_output(conn: Connection, tenant: UUID, export_id: UUID) -> None:
-    """Require that an export has all of its files."""
-    status = await _read_output(conn, tenant, export_id)
-    if not status.final:
-        raise export_not_finished(export_id, status)
-    if status is not ExportStatus.SUCCEEDED:
-        how = "was cancelled" if status is ExportStatus.CANCELLED else "has failed"
-        raise NoExportOutput(f"the export {how}; GET /exports/{export_id} says why")
-
-
-async def _read_output(conn: Connection, tenant: UUID, export_id: UUID) -> ExportStatus:
-    """Return the status of an export whose files, if it has any, are there."""
-    output = await store.select_output(conn, tenant, export_id)
-    if output is None:
-        raise export_not_found(export_id)
-    if output.files_deleted_at is not None:
-        raise export_files_deleted(output.files_deleted_at)
-    return output.status
-
-
-def _one_state(conn: Connection) -> AbstractAsyncContextManager[None]:
-    """Begin a transaction whose statements see one state of the export."""
-    return conn.transaction(isolation="repeatable_read", readonly=True)

@@ -71,11 +71,15 @@ class UploadedFile(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What a task has done, uploaded: its own files, and those of the base that stay."""
+    """What a task has done, uploaded: its own files, and those of the base that stay.
+
+    `emptied` are partitions of the base that have no file any more, by their folders.
+    """
 
     report: Report
     files: Sequence[UploadedFile]
     kept: Sequence[BaseFile] = ()
+    emptied: Mapping[str, bytes] = {}
 
 
 def places_of(task: Task) -> list[str]:

@@ -145,6 +145,15 @@ UP = (
     "CREATE INDEX export_files_blob_idx ON export_files (blob_key) WHERE blob_key IS NOT NULL",
     "CREATE INDEX export_files_name_idx ON export_files (export_id, name) WHERE published",
     """
+    CREATE TABLE export_emptied_partitions (
+        export_id uuid  NOT NULL REFERENCES exports ON DELETE CASCADE,
+        folder    text  COLLATE "C" NOT NULL,
+        tenant_id uuid  NOT NULL,
+        partition bytea NOT NULL,
+        PRIMARY KEY (export_id, folder)
+    )
+    """,
+    """
     CREATE TABLE export_errors (
         export_id   uuid    NOT NULL REFERENCES exports ON DELETE CASCADE,
         lease_token bigint  NOT NULL,
@@ -165,6 +174,7 @@ _TABLES = {
     "exports": "a snapshot of a dataset as deduplicated, partitioned Parquet files",
     "export_tasks": "the tasks of an export, each a lease of a worker",
     "export_files": "files that an attempt of a task has written; those published are its result",
+    "export_emptied_partitions": "partitions of the continued export that have no file any more",
     "export_errors": "rows that an attempt could not export, and went on without",
 }
 
@@ -230,7 +240,7 @@ def downgrade() -> None:
     # What they counted for quotas goes with them.
     op.execute("DELETE FROM export_errors")
     op.execute("DELETE FROM export_files")
-    for table in ("export_errors", "export_files", "export_tasks", "exports"):
+    for table in reversed(_TABLES):
         op.execute(f"DROP TABLE {table}")
     op.execute(f"DROP FUNCTION {', '.join(_FUNCTIONS)}")
 

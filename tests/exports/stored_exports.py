@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 import msgspec
+import uuid_utils.compat as uuid
 from msgspec import Struct
 
 from app.db import Connection
@@ -76,7 +77,7 @@ INSERT INTO exports
         rows_in, duplicates, rows_failed, rows_out, files, bytes, columns, partitions, created_at,
         started_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, sha256('in'), 'running', 'whole', 1, 1, 1000, 1000,
-        10, 3, 2, 5, $11, $12, $13, $14, now(), now())
+        10, 3, 2, $15, $11, $12, $13, $14, now(), now())
 """
 # By an update, as an end is: it adds the callback.
 _END: Final = """
@@ -160,6 +161,26 @@ def store(system: System, *exports: StoredExport) -> None:
     asyncio.run(insert())
 
 
+def stored(system: System, **what: Any) -> str:  # noqa: ANN401 - members of StoredExport
+    """Store an export; return its address."""
+    export = StoredExport(id=uuid.uuid7(), **what)
+    store(system, export)
+    return f"/exports/{export.id}"
+
+
+def execute(system: System, statement: str, *values: object) -> None:
+    """Run a statement on the database of a system."""
+
+    async def run() -> None:
+        conn = await asyncpg.connect(system.environ["DATABASE_URL"])
+        try:
+            await conn.execute(statement, *values)
+        finally:
+            await conn.close()
+
+    asyncio.run(run())
+
+
 async def _insert(system: System, conn: Connection, export: StoredExport) -> None:
     published = [each for each in export.files if each.published]
     await conn.execute(
@@ -178,6 +199,7 @@ async def _insert(system: System, conn: Connection, export: StoredExport) -> Non
         sum(len(each.content or b"") for each in published),
         msgspec.json.encode(export.columns),
         len({tuple(each.partition) for each in published}),
+        3 * len(published),
     )
     is_running = export.status == "running"
     await conn.execute(_INSERT_TASK, export.id, 1, DEFAULT_TENANT, None if is_running else 7)

@@ -1,17 +1,24 @@
 """An export that continues another has the rows of one of everything, and copies what it must."""
 
+import itertools
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 import duckdb
 import pytest
+import sqlglot
 from msgspec.structs import replace
+from sqlglot import exp
 
 from app.db import Pool
-from app.exports import acceptance_store
+from app.exports import acceptance_store, table_store
+from app.exports.ddl import statements, table_over
+from app.exports.output import pages_of
 from app.exports.plan.model import Grain, PartitionColumn, Plan
 from app.exports.plan.process import run_task
 from app.limits import MIB
@@ -148,6 +155,70 @@ async def test_exports_that_continue_each_other_have_the_rows_of_one_of_everythi
     else:
         # Those of the exports before are theirs as long as they are kept.
         assert await rows_of(exports, second) == AFTER_SECOND
+
+
+async def test_a_catalogue_that_has_missed_exports_has_the_partitions_of_the_last_one(
+    exports: RunningExports, tmp_path: Path
+) -> None:
+    url = f"file://{tmp_path}/lake/default/events"
+    batches: Sequence[Sequence[tuple[str, str, str]]] = [
+        [("a", "01", "view"), ("b", "02", "view"), ("c", "03", "it's"), ("d", "04", "view")],
+        # Day 1 ends empty, and day 3, which no statement can name.
+        [("a", "02", "view"), ("c", "06", "view")],
+        # Day 1 has rows again.
+        [("e", "01", "view"), ("d", "06", "view")],
+        [("e", "05", "view")],
+    ]
+    base: UUID | None = None
+    scripts: list[str] = []
+    for number, batch in enumerate(batches):
+        events = [(key, f"2021-01-{day}T00:00:0{number}Z", kind, 0) for key, day, kind in batch]
+        await put(exports, f"{number}.jsonl", events)
+        base = await exports.create(PLAN, base=base, destination=url)
+        await exports.run_all(run_task)
+        folders = {each["name"].rpartition("/")[0] for each in await exports.published(base)}
+        scripts.append(await script_of(exports, base, "athena" if number % 2 else "hive"))
+        for missed in itertools.product([True, False], repeat=number):
+            partitions: set[str] = set()
+            for script in [*itertools.compress(scripts, missed), scripts[-1]]:
+                apply(script, partitions)
+            assert {f"day={int(each[4:6])}{each[6:]}" for each in folders if "%" not in each} == (
+                partitions
+            )
+        assert ("that no statement can drop safely: 1\n" in scripts[-1]) is (number > 0)
+
+
+async def script_of(exports: RunningExports, export: UUID, dialect: str) -> str:
+    async with exports.pool.acquire() as conn:
+        table = await table_store.select_table(conn, TENANT, export)
+    assert table is not None
+    pages = partial(pages_of, exports.resources, TENANT, export)
+    texts = statements(
+        table_over(table, dialect=dialect, name="e", location="s3://lake/e"),
+        full=partial(pages, table_store.select_folders),
+        emptied=partial(pages, table_store.select_emptied_folders),
+    )
+    return "".join([each async for each in texts])
+
+
+def apply(script: str, partitions: set[str]) -> None:
+    """Do to a table's partitions, by their names, what a script does."""
+    for statement in script.split(";\n"):
+        added = re.findall(r"(PARTITION \(.*\)) LOCATION", statement)
+        partitions.update(name for each in added for name in named(f"ALTER TABLE e DROP {each}"))
+        if "DROP IF EXISTS" in statement:
+            partitions.difference_update(named(statement))
+
+
+def named(statement: str) -> list[str]:
+    """Name the partitions that a statement drops."""
+    [parsed] = sqlglot.parse(statement, dialect="hive")
+    assert isinstance(parsed, exp.Alter)
+    return [
+        "/".join(f"{each.this.name}={each.expression.name}" for each in partition.expressions)
+        for dropped in parsed.args["actions"]
+        for partition in dropped.expressions
+    ]
 
 
 async def test_what_another_export_has_replaced_cannot_be_continued(

@@ -15,9 +15,8 @@ import uuid_utils.compat as uuid
 from msgspec.structs import replace
 
 from app.db import Pool
-from app.exports import completion, ending
-from app.exports.file_store import read_manifest
-from app.exports.model import ExportStatus
+from app.exports import completion, ending, service
+from app.exports.model import ExportStatus, Manifest
 from app.exports.store import select_export
 from app.exports.task_store import LeaseLost, claim_task
 from app.limits import MAX_DESTINATION_WAIT_HOURS
@@ -74,10 +73,12 @@ async def test_a_destination_has_the_files_their_manifest_and_what_names_it(
     folder = await folder_of(exports, url)
     success = json.loads(await content(folder, "_SUCCESS"))
     assert success == {"export": str(first), "manifest": f"_crivo/{first}.json"}
-    async with exports.pool.acquire() as conn:
-        found = await read_manifest(conn, TENANT, first)
-    assert found is not None
-    assert await content(folder, success["manifest"]) == msgspec.json.encode(found)
+    manifest = await content(folder, success["manifest"])
+    chunks = await service.write_manifest(exports.resources, TENANT, first)
+    assert manifest == b"".join([chunk async for chunk in chunks])
+    found = msgspec.json.decode(manifest, type=Manifest)
+    assert msgspec.json.encode(found) == manifest
+    assert {each.path for each in found.files} == paths
     for each in found.files:
         assert hashlib.sha256(await content(folder, each.path)).hexdigest() == each.sha256
     # Nothing of them is here any more.
