@@ -5,7 +5,6 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from shutil import copy2
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -308,10 +307,6 @@ def test_a_table_of_duckdb_reads_the_files_and_the_folders(system: System, tmp_p
             "COPY (SELECT 'e' AS event_id, TIMESTAMPTZ '2021-01-02 00:00:00+00' AS timestamp, "
             f"'{{}}' AS data) TO '{folder}/0190-1.parquet' (FORMAT parquet)"
         )
-        # What a download has not put in its place yet is not of the table.
-        staging = tmp_path / "_crivo" / "staging"
-        staging.mkdir(parents=True)
-        copy2(folder / "0190-1.parquet", staging)
         sql = system.client.get(
             f"{address}/ddl", params={"dialect": "duckdb", "name": "e", "location": str(tmp_path)}
         )

@@ -40,3 +40,10 @@ def test_a_statement_adds_as_many_partitions_as_athena_takes(
     assert create.startswith("CREATE EXTERNAL TABLE IF NOT EXISTS `e`")
     assert [each.count("PARTITION (") for each in alters] == counts
     assert max(len(each.encode()) for each in alters) <= 262_144
+
+
+def test_a_view_of_duckdb_reads_the_folders_of_the_partitions_only() -> None:
+    # Beside them a download stages its files.
+    sql = table_over(TABLE, [], dialect="duckdb", name="e", location="/lake")
+
+    assert "read_parquet('/lake/p=*/**/*.parquet'," in sql
