@@ -70,3 +70,10 @@ async def written(full: list[str], emptied: list[str], *, dialect: str = "athena
     sql = table_over(TABLE, dialect=dialect, name="e", location="s3://lake/e")
     texts = statements(sql, full=partial(pages, full), emptied=partial(pages, emptied))
     return "".join([each async for each in texts]).split(";\n")[:-1]
+
+
+def test_a_view_of_duckdb_reads_the_folders_of_the_partitions_only() -> None:
+    # Beside them a download stages its files.
+    sql = table_over(TABLE, dialect="duckdb", name="e", location="/lake")
+
+    assert "read_parquet('/lake/p=*/**/*.parquet'," in sql.create

@@ -14,7 +14,6 @@ from tests.pipes.http_pipes import (
     ORDER,
     event,
     fetch_value,
-    letters_of,
     lines_of,
     locked,
     pipe_when,
@@ -119,48 +118,6 @@ def test_events_are_stored_once_for_each_key(system: System, dataset: str) -> No
     assert again.headers["Idempotency-Replayed"] == "true"
     pipe_when(system, pipe, forwarded=1)
     assert lines_of(system, dataset) == [event(1)]
-
-
-def test_an_event_chooses_its_schema(system: System, dataset: str) -> None:
-    prefix = f"s{uuid4().hex[:8]}."
-    for name, kind in (("shop.order", "integer"), ("shop.refund", "string")):
-        properties = {"domain": {}, "type": {}, "n": {"type": kind}}
-        put_schema(system, {"properties": properties}, name=prefix + name)
-    pipe = put_pipe(
-        system, schema={"by": ["/domain", "/type"], "prefix": prefix}, to=to_dataset(dataset)
-    )
-    order = b'{"domain":"shop","type":"order","n":1}'
-    refund = b'{"domain":"shop","type":"refund","n":"1"}'
-    wrong, unknown = refund.replace(b'"1"', b"1"), order.replace(b"shop", b"shoe")
-
-    send(system, pipe, [order, refund, wrong, unknown, b'{"n":1}'])
-
-    pipe_when(system, pipe, **{"in": 5})
-    letters = letters_of(system, pipe)
-    kinds = [each["kind"] for each in letters]
-    assert sorted(kinds) == ["input_schema_mismatch", "unknown_schema", "unknown_schema"]
-    messages = {each["error"]["message"] for each in letters if each["kind"] == "unknown_schema"}
-    assert messages == {
-        f"there is no schema '{prefix}shoe.order'",
-        "/domain: is no string, and the schema is chosen by it",
-    }
-    assert lines_of(system, dataset) == [order, refund]
-
-
-def test_an_array_is_one_event_and_its_letter_says_how_several_are_sent(
-    system: System, dataset: str
-) -> None:
-    schema = put_schema(system, {"type": "object"})
-    pipe = put_pipe(system, schema=schema, to=to_dataset(dataset))
-
-    system.client.post(f"/pipes/{pipe}/events", json=[{"n": 1}, {"n": 2}])
-
-    pipe_when(system, pipe, **{"in": 1})
-    [letter] = letters_of(system, pipe)
-    assert letter["error"]["message"] == (
-        f"is array, not object ({schema}@1); an array is one event; several are sent as lines"
-        " (application/x-ndjson)"
-    )
 
 
 @pytest.mark.parametrize(
