@@ -46,7 +46,7 @@ def table_over(
     )
     fields = [Field(each.name, each.type, pointer_to(each.name)) for each in table.columns]
     if options.dialect is Dialect.DUCKDB:
-        return duckdb_table(fields, options)
+        return duckdb_table(fields, options, files_are_equal=True)
     statements = [hive_table(fields, options, if_not_exists=True)]
     if levels:
         # One for no value and for the text that stands for it, which share a folder.
