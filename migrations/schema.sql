@@ -1953,7 +1953,9 @@ CREATE INDEX export_files_blob_idx ON export_files USING btree (blob_key) WHERE 
 
 CREATE INDEX export_files_name_idx ON export_files USING btree (export_id, name) WHERE published;
 
-CREATE INDEX export_tasks_due_idx ON export_tasks USING btree (due_at) WHERE (done_token IS NULL);
+CREATE INDEX export_tasks_due_idx ON export_tasks USING btree (tenant_id, due_at, export_id, number) WHERE (done_token IS NULL);
+
+CREATE INDEX export_tasks_leased_idx ON export_tasks USING btree (tenant_id) WHERE ((lease_token IS NOT NULL) AND (done_token IS NULL));
 
 CREATE INDEX exports_active_idx ON exports USING btree (tenant_id, dataset_id) WHERE (finished_at IS NULL);
 

@@ -121,7 +121,7 @@ LEFT JOIN pipes AS p ON p.tenant_id = c.tenant_id AND p.id = c.pipe_id
 WHERE c.tenant_id = $1 AND ($2::uuid IS NULL OR c.pipe_id = $2)
 GROUP BY coalesce(p.name, c.pipe_id::text), c.kind
 HAVING sum(c.dead + c.moved + c.erased) > 0
-ORDER BY pipe, c.kind
+ORDER BY coalesce(p.name, c.pipe_id::text) COLLATE "C", c.kind
 """
 
 

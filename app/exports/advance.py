@@ -5,9 +5,10 @@ export is in memory. A worker makes one after each task of its own, and every se
 others have left.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 from uuid import UUID
 
 import msgspec
@@ -19,11 +20,10 @@ from app.db import Connection
 from app.execution_errors import error_document
 from app.exports import advance_store, ending
 from app.exports.acceptance_store import NewTask
-from app.exports.advance_store import ActiveExport
+from app.exports.advance_store import ActiveExport, Partition
 from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
 from app.exports.plan.columns import united_columns
-from app.exports.plan.layout import require_few_partitions
-from app.exports.plan.model import OnBadRow, PartitionRows, Plan, TaskFailed
+from app.exports.plan.model import OnBadRow, Plan, TaskFailed
 from app.exports.task_inputs import BucketInput, PublishInput, WriteInput
 from app.progress.steps import make_steps, put_off
 from app.resources import Resources
@@ -36,8 +36,6 @@ _DUE_EXPORTS: Final = 100
 _WRITE_TASKS: Final = 16
 # Of one write task; each partition of it has a file at least.
 _PARTITIONS_OF_A_TASK: Final = 500
-
-Partition: TypeAlias = tuple[str | None, ...]
 
 
 async def run_advance(resources: Resources) -> None:
@@ -92,7 +90,8 @@ async def _begin_next(conn: Connection, export: ActiveExport, plan: Plan) -> lis
     """
     match export.stage:
         case ExportStage.MAP:
-            columns = united_columns(plan, await advance_store.select_columns(conn, export))
+            found = await advance_store.select_columns(conn, export)
+            columns = await asyncio.to_thread(united_columns, plan, found)
             await advance_store.set_columns(conn, export, columns)
             buckets = await advance_store.select_buckets(conn, export)
             stage = ExportStage.BUCKET
@@ -100,10 +99,8 @@ async def _begin_next(conn: Connection, export: ActiveExport, plan: Plan) -> lis
                 _task(BucketInput(bucket=each.bucket), raw_bytes=each.bytes) for each in buckets
             ]
         case ExportStage.BUCKET:
-            found = await advance_store.select_partitions(conn, export)
+            sizes = await advance_store.add_up_partitions(conn, export)
             stage = ExportStage.WRITE
-            sizes = total_bytes(found)
-            require_few_partitions(len(sizes))
             groups = grouped(sizes, max(plan.file_bytes, sum(sizes.values()) // _WRITE_TASKS))
             tasks = [_task(WriteInput(partitions=each)) for each in groups]
         case ExportStage.WHOLE | ExportStage.WRITE:
@@ -124,16 +121,6 @@ async def _delete_read(conn: Connection, export: ActiveExport) -> list[str]:
     read = {ExportStage.BUCKET: ExportStage.MAP, ExportStage.WRITE: ExportStage.BUCKET}
     before = read.get(export.stage)
     return [] if before is None else await advance_store.delete_stage_files(conn, export, before)
-
-
-def total_bytes(buckets: Sequence[Sequence[PartitionRows]]) -> dict[Partition, int]:
-    """Add up the bytes of each partition over all buckets."""
-    totals: dict[Partition, int] = {}
-    for bucket in buckets:
-        for each in bucket:
-            partition = tuple(each.partition)
-            totals[partition] = totals.get(partition, 0) + each.size_bytes
-    return totals
 
 
 def grouped(sizes: Mapping[Partition, int], group_bytes: int) -> Iterator[list[Partition]]:

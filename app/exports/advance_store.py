@@ -4,7 +4,9 @@ Statements about an export that is locked name its tenant; the one that looks fo
 tenants. Locks are taken in one order: the export, its tasks, its files, the tenant's quotas.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -13,8 +15,11 @@ from msgspec import Struct
 from app.db import Connection, from_row, optional_from_row
 from app.exports.acceptance_store import NewTask, insert_tasks
 from app.exports.model import ExportStage
+from app.exports.plan.layout import require_few_partitions
 from app.exports.plan.model import Column, PartitionRows
 from app.limits import EXPORT_STATEMENT_SECONDS
+
+Partition: TypeAlias = tuple[str | None, ...]
 
 
 class ActiveExport(Struct, frozen=True, kw_only=True):
@@ -128,25 +133,34 @@ ORDER BY number
 """
 
 
-async def select_partitions(
-    conn: Connection, export: ActiveExport
-) -> list[Sequence[PartitionRows]]:
-    """List what each bucket has by partition."""
-    found = await _found(conn, export)
-    return [msgspec.json.decode(each, type=list[PartitionRows]) for each in found]
+async def add_up_partitions(conn: Connection, export: ActiveExport) -> dict[Partition, int]:
+    """Return about the bytes of each partition in all buckets.
+
+    Raises TaskFailed once there are too many.
+    """
+    totals: dict[Partition, int] = {}
+    async for found in _found(conn, export):
+        await asyncio.to_thread(_add, totals, found)
+        require_few_partitions(len(totals))
+    return totals
+
+
+def _add(totals: dict[Partition, int], found: bytes) -> None:
+    for each in msgspec.json.decode(found, type=list[PartitionRows]):
+        partition = tuple(each.partition)
+        totals[partition] = totals.get(partition, 0) + each.size_bytes
 
 
 async def select_columns(conn: Connection, export: ActiveExport) -> list[Sequence[Column]]:
     """List the columns that each map task has found, in the order of the input."""
-    found = await _found(conn, export)
-    return [msgspec.json.decode(each, type=list[Column]) for each in found]
+    return [msgspec.json.decode(found, type=list[Column]) async for found in _found(conn, export)]
 
 
-async def _found(conn: Connection, export: ActiveExport) -> list[bytes]:
-    rows = await conn.fetch(
-        SELECT_FOUND, export.tenant_id, export.id, export.stage, timeout=EXPORT_STATEMENT_SECONDS
-    )
-    return [row["found"] for row in rows]
+async def _found(conn: Connection, export: ActiveExport) -> AsyncIterator[bytes]:
+    """Yield what each task has found; one can have a MiB."""
+    key = (export.tenant_id, export.id, export.stage)
+    async for row in conn.cursor(SELECT_FOUND, *key, prefetch=1, timeout=EXPORT_STATEMENT_SECONDS):
+        yield row["found"]
 
 
 SET_COLUMNS = """

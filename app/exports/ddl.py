@@ -59,7 +59,9 @@ def table_over(table: Table, *, dialect: str, name: str, location: str) -> Table
     )
     fields = [Field(each.name, each.type, pointer_to(each.name)) for each in table.columns]
     if options.dialect is Dialect.DUCKDB:
-        return TableSql(create=duckdb_table(fields, options), options=options, levels=())
+        return TableSql(
+            create=duckdb_table(fields, options, files_are_equal=True), options=options, levels=()
+        )
     create = hive_table(fields, options, if_not_exists=True)
     return TableSql(create=create, options=options, levels=levels)
 

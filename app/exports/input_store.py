@@ -124,11 +124,14 @@ FROM exports
 WHERE tenant_id = $1 AND id = $2
 """
 
+# In the order in which its tasks have written them, which is that of their rows; names are not.
 SELECT_BASE_FILES = """
-SELECT partition, name, blob_key, rows, bytes AS size_bytes, sha256
-FROM export_files
-WHERE tenant_id = $1 AND export_id = $2 AND published
-ORDER BY name
+SELECT f.partition, f.name, f.blob_key, f.rows, f.bytes AS size_bytes, f.sha256
+FROM export_tasks AS t
+JOIN export_files AS f ON f.tenant_id = t.tenant_id AND f.export_id = t.export_id
+                      AND f.lease_token = t.done_token
+WHERE t.tenant_id = $1 AND t.export_id = $2 AND f.published
+ORDER BY t.number, f.number
 """
 
 

@@ -1,5 +1,6 @@
 """Record what an attempt of a task has done, beside the token of its lease."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -80,10 +81,11 @@ async def record(
     Raises LeaseLost, QuotaExceeded, TaskFailed.
     """
     report = outcome.report
+    # Before anything is locked, and not on the event loop: a task may have 100,000.
+    errors = await asyncio.to_thread(_errors, report.bad)
     await finish_task(conn, task, found=_found(task, report))
     if outcome.kept:
         await _require_base(conn, task)
-    errors = [_error(each) for each in report.bad]
     sizes = [max(size, MIN_COUNTED_PART_BYTES) for size in _sizes(outcome)]
     sizes += [len(error) + len(bad.record) for error, bad in zip(errors, report.bad, strict=True)]
     if sizes:
@@ -228,10 +230,12 @@ async def _insert_errors(
         await conn.execute(INSERT_ERRORS, *values)
 
 
-def _error(bad: BadRow) -> bytes:
-    """Write why a row is bad as ASCII JSON, as other errors are."""
-    document = {"kind": bad.kind, "message": bad.message, "pointer": bad.pointer}
-    return json.dumps(document).encode("ascii")
+def _errors(bad: Sequence[BadRow]) -> list[bytes]:
+    """Write why each row is bad as ASCII JSON, as other errors are."""
+    documents = (
+        {"kind": each.kind, "message": each.message, "pointer": each.pointer} for each in bad
+    )
+    return [json.dumps(document).encode("ascii") for document in documents]
 
 
 # Rows are counted where the dataset is read; what the tasks after it read has been counted. Nulls

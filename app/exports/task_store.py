@@ -60,37 +60,72 @@ class ClaimedTask(Struct, frozen=True, kw_only=True):
 
 # Across tenants: any worker runs what is due, in turns: first of the tenants with the fewest tasks
 # in hand, then what is due longest. Those of a suspended tenant rest. At one destination exports
-# are published in the order in which they were accepted.
+# are published in the order in which they were accepted. Of each tenant only the first tasks are
+# looked at, however many it has: some more than one, as other workers may be claiming the first.
+# Its export is looked up for each, as a join could be made with all of its tasks, before the order.
+# `now()` serves an index.
 CLAIM_TASK = """
-WITH busy AS (
+WITH RECURSIVE asking AS (
+    (SELECT t.tenant_id
+     FROM export_tasks AS t
+     WHERE t.done_token IS NULL
+     ORDER BY t.tenant_id
+     LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.tenant_id
+            FROM export_tasks AS t
+            WHERE t.done_token IS NULL AND t.tenant_id > a.tenant_id
+            ORDER BY t.tenant_id
+            LIMIT 1)
+    FROM asking AS a
+    WHERE a.tenant_id IS NOT NULL
+),
+busy AS MATERIALIZED (
     SELECT tenant_id, count(*) AS tasks
     FROM export_tasks
-    WHERE done_token IS NULL AND due_at <= clock_timestamp()
-      AND lease_expires_at >= clock_timestamp()
+    WHERE done_token IS NULL AND lease_token IS NOT NULL
+      AND due_at <= clock_timestamp() AND lease_expires_at >= clock_timestamp()
     GROUP BY tenant_id
+),
+waiting AS MATERIALIZED (
+    SELECT w.export_id, w.stage, w.number, coalesce(b.tasks, 0) AS busy
+    FROM asking AS a
+    JOIN tenants AS n ON n.id = a.tenant_id
+    LEFT JOIN busy AS b ON b.tenant_id = a.tenant_id
+    CROSS JOIN LATERAL (
+        SELECT t.export_id, t.stage, t.number
+        FROM export_tasks AS t
+        WHERE t.tenant_id = a.tenant_id AND t.done_token IS NULL AND t.due_at <= now()
+          AND (t.lease_expires_at IS NULL OR t.lease_expires_at < clock_timestamp())
+          AND (SELECT e.finished_at IS NULL
+                      AND (
+                          t.stage <> 'publish'
+                          OR $4 AND (
+                              e.destination IS NULL
+                              OR NOT EXISTS (
+                                  SELECT
+                                  FROM exports AS earlier
+                                  WHERE earlier.tenant_id = e.tenant_id
+                                    AND earlier.destination = e.destination
+                                    AND earlier.id < e.id AND earlier.finished_at IS NULL
+                              )
+                          )
+                      )
+               FROM exports AS e
+               WHERE e.tenant_id = t.tenant_id AND e.id = t.export_id)
+        ORDER BY t.due_at, t.export_id, t.number
+        LIMIT 8
+    ) AS w
+    WHERE n.suspended_at IS NULL
 ),
 next AS MATERIALIZED (
     SELECT t.export_id, t.stage, t.number
-    FROM export_tasks AS t
-    JOIN exports AS e ON e.tenant_id = t.tenant_id AND e.id = t.export_id
-    JOIN tenants AS n ON n.id = t.tenant_id
-    LEFT JOIN busy AS b ON b.tenant_id = t.tenant_id
+    FROM waiting AS w
+    JOIN export_tasks AS t
+      ON t.export_id = w.export_id AND t.stage = w.stage AND t.number = w.number
     WHERE t.done_token IS NULL AND t.due_at <= clock_timestamp()
       AND (t.lease_expires_at IS NULL OR t.lease_expires_at < clock_timestamp())
-      AND e.finished_at IS NULL AND n.suspended_at IS NULL
-      AND (
-          t.stage <> 'publish'
-          OR $4 AND (
-              e.destination IS NULL
-              OR NOT EXISTS (
-                  SELECT
-                  FROM exports AS earlier
-                  WHERE earlier.tenant_id = e.tenant_id AND earlier.destination = e.destination
-                    AND earlier.id < e.id AND earlier.finished_at IS NULL
-              )
-          )
-      )
-    ORDER BY coalesce(b.tasks, 0), t.due_at, t.export_id, t.number
+    ORDER BY w.busy, t.due_at, t.export_id, t.number
     LIMIT 1
     FOR NO KEY UPDATE OF t SKIP LOCKED
 )
@@ -266,7 +301,7 @@ async def release(
 
 
 # Since a task can reach its destination: what was before it is done, and another export has been
-# published there.
+# published there. Of those the last one still has its files there.
 SELECT_HAS_WAITED = """
 SELECT greatest(
            coalesce(e.started_at, e.created_at),
@@ -276,7 +311,7 @@ SELECT greatest(
            (SELECT max(o.finished_at)
             FROM exports AS o
             WHERE o.tenant_id = e.tenant_id AND o.destination = e.destination
-              AND o.status = 'succeeded')
+              AND o.status = 'succeeded' AND o.files_deleted_at IS NULL)
        ) < clock_timestamp() - make_interval(hours => $3)
 FROM exports AS e
 WHERE e.tenant_id = $1 AND e.id = $2

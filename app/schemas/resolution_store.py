@@ -80,7 +80,7 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS v
 WHERE s.tenant_id = $1 AND starts_with(s.name, $2) AND s.archived_at IS NULL
-ORDER BY s.name
+ORDER BY s.name COLLATE "C"
 LIMIT $4
 """
 

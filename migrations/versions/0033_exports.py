@@ -122,7 +122,14 @@ UP = (
         CHECK ((done_token IS NULL) = (finished_at IS NULL))
     ) WITH (fillfactor = 50)
     """,
-    "CREATE INDEX export_tasks_due_idx ON export_tasks (due_at) WHERE done_token IS NULL",
+    """
+    CREATE INDEX export_tasks_due_idx ON export_tasks (tenant_id, due_at, export_id, number)
+    WHERE done_token IS NULL
+    """,
+    """
+    CREATE INDEX export_tasks_leased_idx ON export_tasks (tenant_id)
+    WHERE lease_token IS NOT NULL AND done_token IS NULL
+    """,
     """
     CREATE TABLE export_files (
         export_id   uuid    NOT NULL REFERENCES exports,

@@ -221,6 +221,28 @@ def named(statement: str) -> list[str]:
     ]
 
 
+async def test_lines_without_a_key_keep_the_order_of_the_files(exports: RunningExports) -> None:
+    # Each row has a file of its own, and more than nine of them: `-10` is before `-2` by name.
+    plan, base, lines = Plan(file_bytes=1), None, list[int]()
+    for name, count in (("1.jsonl", 12), ("2.jsonl", 1), ("3.jsonl", 1)):
+        new = range(len(lines), len(lines) + count)
+        await exports.datasets.put(
+            name, b"".join(b'{"n":%d,"text":"of some bytes"}\n' % n for n in new)
+        )
+        lines += new
+        base = await exports.create(plan, base=base)
+        await exports.run_all(run_task)
+    assert base is not None
+    assert exports.blobs.folder is not None
+    files = await exports.published(base)
+    assert len(files) == len(lines)
+    files.sort(key=lambda file: int(file["name"].rpartition("-")[2].removesuffix(".parquet")))
+    paths = [str(exports.blobs.folder / file["blob_key"]) for file in files]
+    assert duckdb.execute("SELECT n FROM read_parquet(?)", [paths]).fetchall() == [
+        (n,) for n in lines
+    ]
+
+
 async def test_what_another_export_has_replaced_cannot_be_continued(
     exports: RunningExports, tmp_path: Path
 ) -> None:

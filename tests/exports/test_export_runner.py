@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 from app.blobs import BlobWriter
 from app.db import Pool
 from app.exports import ending, outcome_store, task_store
-from app.exports.advance import Partition, advance_due, grouped
+from app.exports.advance import advance_due, grouped
+from app.exports.advance_store import Partition
 from app.exports.model import ExportStatus
 from app.exports.plan.model import TaskFailed, TaskLost
 from app.exports.retention import EXPORT_OWNER

@@ -1,5 +1,6 @@
 """A task is one worker's at a time, in turns of tenants; what a lost one reports is refused."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 from uuid import UUID
@@ -132,6 +133,29 @@ async def test_a_released_task_is_due_later_and_counts_as_it_is_said(
         assert task.attempts == 2
         await task_store.release(conn, task, after_seconds=3600.0, counts=False)
         assert await task_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
+
+
+async def test_due_tasks_are_found_by_the_index_of_each_tenant(exports: RunningExports) -> None:
+    async with exports.pool.acquire() as conn, conn.transaction():
+        await conn.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        values = (WORKER, 1, 60.0, True)
+        rows = await conn.fetch(f"EXPLAIN {task_store.CLAIM_TASK}", *values)
+        plan = "\n".join(row[0] for row in rows)
+        assert "Seq Scan on export_tasks" not in plan, plan
+        assert re.search(r"tenant_id = a\w*\.tenant_id\) AND \(due_at <= now\(\)\)", plan), plan
+
+
+async def test_a_tenant_comes_to_its_turn_beside_many_older_tasks_of_another(
+    exports: RunningExports,
+) -> None:
+    other = uuid.uuid7()
+    await exports.pool.execute("INSERT INTO tenants (id, name) VALUES ($1, 'other')", other)
+    for _ in range(10):
+        await exports.create()
+    last = await exports.create(tenant=other)
+    async with exports.pool.acquire() as conn:
+        await claim(conn)
+        assert (await claim(conn)).export_id == last
 
 
 async def test_an_ended_export_takes_leases_from_its_tasks(exports: RunningExports) -> None:

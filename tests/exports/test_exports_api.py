@@ -8,6 +8,7 @@ from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import duckdb
+import httpx
 import pytest
 
 from app.exports.plan.hive import folder
@@ -221,6 +222,7 @@ def test_tables_are_made_in_turns(system: System) -> None:
     address = stored(system, files=[JANUARY], destination="s3://lake/events")
 
     with ThreadPoolExecutor(40) as threads:
+        answers: list[httpx.Response] = []
         # Each takes a moment only, so that a tenant may not have too many in hand at first.
         for _ in until("a request is refused"):
             answers = list(threads.map(system.client.get, [f"{address}/ddl"] * 40))

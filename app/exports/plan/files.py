@@ -76,17 +76,32 @@ def rounded_order(connection: DuckDBPyConnection, locals_: Sequence[str]) -> str
     return None if found is None else str(found[0])
 
 
-def names_in(connection: DuckDBPyConnection, source: str) -> list[str]:
-    """Return the names of the columns of a source."""
+def columns_in(connection: DuckDBPyConnection, source: str) -> dict[str, str]:
+    """Return the types of the columns of a source, by their names."""
     described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-    return [str(row[0]) for row in described]
+    return {str(row[0]): str(row[1]) for row in described}
 
 
-def read_parquet(locals_: Sequence[str], *, name: str | None = None) -> str:
-    """Return the call that reads files; `name` is the column of their names."""
+def have_equal_columns(connection: DuckDBPyConnection, locals_: Sequence[str]) -> bool:
+    """Return whether files, none of whose columns is nested, have the same names of columns."""
     files = ", ".join(map(literal, locals_))
+    found = connection.execute(
+        "SELECT min(files) FROM"
+        f" (SELECT count(*) AS files FROM parquet_schema([{files}]) GROUP BY name)"
+    ).fetchone()
+    return found == (len(locals_),)
+
+
+def read_parquet(locals_: Sequence[str], *, name: str | None = None, are_equal: bool = True) -> str:
+    """Return the call that reads files; `name` is the column of their names.
+
+    Without `are_equal`, files may lack columns that others have. DuckDB then keeps what each file
+    says of each column, some KiB, and does not count it as its memory: name few at once.
+    """
+    files = ", ".join(map(literal, locals_))
+    options = "" if are_equal else ", union_by_name = true"
     named = f", filename = {literal(name)}" if name else ""
-    return f"read_parquet([{files}], union_by_name = true, hive_partitioning = false{named})"
+    return f"read_parquet([{files}], hive_partitioning = false{options}{named})"
 
 
 def written(

@@ -25,11 +25,12 @@ _BATCH: Final = 1_000
 
 
 class _Base(msgspec.Struct, frozen=True):
-    """The files of the earlier export, and the name of the column that names them."""
+    """The files of the earlier export, and names of columns that none of them has."""
 
     files: Sequence[HeldFile]
     reading: Reading
     name: str
+    place: str
 
     @property
     def file(self) -> str:
@@ -67,7 +68,7 @@ def take_older(
         reading = reading_of(plan, [column for _, column in columns])
     except CannotRead as reason:
         raise TaskFailed("columns_differ", str(reason)) from None
-    files = _Base(base, reading, _free_name(columns))
+    files = _Base(base, reading, _free_name("file", columns), _free_name("place", columns))
     partitions = [held.partition for held in base]
     list_partitions(
         connection, "base", partitions, plan.partition_by, [held.local for held in base]
@@ -110,8 +111,8 @@ def older_nulls(
     return found or ()
 
 
-def _free_name(columns: Sequence[tuple[int, Column]]) -> str:
-    taken, name = {column.name.lower() for _, column in columns}, "file"
+def _free_name(name: str, columns: Sequence[tuple[int, Column]]) -> str:
+    taken = {column.name.lower() for _, column in columns}
     while name in taken:
         name += "_"
     return name
@@ -180,6 +181,7 @@ def _read(
 ) -> None:
     keys = base.reading.keys
     parts = [
+        f"held.{quoted(base.place)} AS place",
         *(f"{key} AS k{n}" for n, key in enumerate(keys)),
         f"{base.reading.order} AS latest",
         f"{base.reading.moment} AS moment",
@@ -187,10 +189,14 @@ def _read(
         *(f"held.{quoted(column.name)} AS d{n}" for n, column in columns),
     ]
     if touched:
-        source = f"{base.held(touched)} JOIN base ON base.file = {base.file}"
+        # Numbered before they are joined, which keeps no order.
+        numbered = f"SELECT *, row_number() OVER () AS {quoted(base.place)}"
+        held = f"({numbered} FROM {base.held(touched)}) AS held"
+        source = f"{held} JOIN base ON base.file = {base.file}"
     else:
         source = "base WHERE false"
         parts = [
+            "0 AS place",
             *(f"'' AS k{n}" for n in range(len(keys))),
             "'' AS latest",
             "0 AS moment",
@@ -205,9 +211,9 @@ def _read(
         )
         major = f"CASE WHEN us IS NOT NULL THEN us WHEN {plain} THEN CAST(latest AS BIGINT) END"
     connection.execute(
-        f"CREATE TABLE older AS SELECT row_number() OVER () + {_FIRST_ORDINAL} AS ordinal,"
+        f"CREATE TABLE older AS SELECT place + {_FIRST_ORDINAL} AS ordinal,"
         f" CAST({rank} AS TINYINT) AS rank, CAST({major} AS HUGEINT) AS major, '' AS minor,"
-        " * EXCLUDE (moment, us) FROM"
+        " * EXCLUDE (place, moment, us) FROM"
         f" (SELECT *, coalesce(moment, {conversion.moment_us('latest')}) AS us"
         f" FROM (SELECT {', '.join(parts)} FROM {source}))"
     )

@@ -119,7 +119,9 @@ async def _last_message(
         (length,) = protocol.LENGTH.unpack(await output.readexactly(protocol.LENGTH.size))
         if length > MAX_EXPORT_REPORT_BYTES:
             raise msgspec.DecodeError(f"a message has {length} bytes")
-        message = protocol.decode_message(await output.readexactly(length))
+        data = await output.readexactly(length)
+        # Not on the event loop: a report may have 100,000 bad rows.
+        message = await asyncio.to_thread(protocol.decode_message, data)
         if not isinstance(message, protocol.Advanced):
             return message
         if on_progress is not None:

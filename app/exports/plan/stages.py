@@ -10,7 +10,13 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
-from app.exports.plan.files import names_in, read_parquet, stage_options, written
+from app.exports.plan.files import (
+    columns_in,
+    have_equal_columns,
+    read_parquet,
+    stage_options,
+    written,
+)
 from app.exports.plan.levels import level_names, list_partitions
 from app.exports.plan.loading import load
 from app.exports.plan.model import (
@@ -51,6 +57,8 @@ from app.schemas.ddl.duckdb import quoted
 # Of one map task.
 _MAX_RECORDS: Final = 2**40
 _TEXT: Final = "c:"
+# Of those whose columns differ: `read_parquet` says why.
+_FILES_AT_ONCE: Final = 32
 
 
 def run_map(
@@ -104,6 +112,7 @@ def run_bucket(
         texts_size = sum_of([f"coalesce(strlen(c{n}), 0)" for n in range(len(names))])
         source = f"(SELECT *, {texts_size} AS size FROM rows) ANTI JOIN losers USING (ordinal)"
         partitions = sort_by_levels(connection, source, values, plan)
+    _drop_rows(connection)
     rows_out = rows_in - duplicates
     whole = Partition((str(task.bucket),), 0, rows_out, 0)
     return Report(
@@ -143,6 +152,7 @@ def run_write(
     connection.execute(f"CREATE VIEW typed AS {typed(numbered, plan.partition_by)}")
     with meter.step(0.6):
         partitions = sort_typed(connection, "typed", numbered, plan)
+    _drop_rows(connection)
     total = sum(partition.rows for partition in partitions)
     done = write_partitions(
         connection,
@@ -201,9 +211,11 @@ def _view_rows(
     """
     if not held:
         raise TaskFailed("input_deleted", "the task has no files of the stage before")
-    source = read_parquet([each.local for each in held])
+    source = _united(connection, [each.local for each in held], wanted)
     names = [
-        name.removeprefix(_TEXT) for name in names_in(connection, source) if name.startswith(_TEXT)
+        name.removeprefix(_TEXT)
+        for name in columns_in(connection, source)
+        if name.startswith(_TEXT)
     ]
     missing = [name for name in also if name not in names]
     texts = [*(quoted(_TEXT + name) for name in names), *(["CAST(NULL AS VARCHAR)"] * len(missing))]
@@ -214,9 +226,35 @@ def _view_rows(
     )
     connection.execute(
         "CREATE VIEW rows AS SELECT ordinal, rank, CAST(major AS HUGEINT) AS major, minor,"
-        f" {', '.join(shared)} FROM {source}{wanted}"
+        f" {', '.join(shared)} FROM {source}"
     )
     return [*names, *missing]
+
+
+def _united(connection: DuckDBPyConnection, locals_: Sequence[str], wanted: str) -> str:
+    """Return the source of the rows of all files that are `wanted`.
+
+    Where their columns differ, as members of records do, that is a table.
+    """
+    if have_equal_columns(connection, locals_):
+        return read_parquet(locals_) + wanted
+    sources = [
+        read_parquet(locals_[first : first + _FILES_AT_ONCE], are_equal=False) + wanted
+        for first in range(0, len(locals_), _FILES_AT_ONCE)
+    ]
+    columns: dict[str, str] = {}
+    for source in sources:
+        columns |= columns_in(connection, source)
+    described = ", ".join(f"{quoted(name)} {of}" for name, of in columns.items())
+    connection.execute(f"CREATE TABLE united ({described})")
+    for source in sources:
+        connection.execute(f"INSERT INTO united BY NAME SELECT * FROM {source}")
+    return "united"
+
+
+def _drop_rows(connection: DuckDBPyConnection) -> None:
+    """Give up the room of rows that have been sorted."""
+    connection.execute("DROP TABLE IF EXISTS united")
 
 
 def _wanted(plan: Plan) -> str:

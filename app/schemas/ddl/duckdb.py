@@ -22,8 +22,12 @@ _ENDINGS: Final[dict[TableFormat, tuple[tuple[str, ...], str]]] = {
 }
 
 
-def duckdb_table(fields: Sequence[Field], options: Options) -> str:
+def duckdb_table(
+    fields: Sequence[Field], options: Options, *, files_are_equal: bool = False
+) -> str:
     """Return the statement of a table, or with a location of a view over its files.
+
+    `files_are_equal`: they have the same columns, so DuckDB need not keep those of each.
 
     Raises:
         NoType: two names of fields differ only in case.
@@ -33,7 +37,11 @@ def duckdb_table(fields: Sequence[Field], options: Options) -> str:
     for field in _distinct(fields):
         if folded(field.name, options.dialect) in partitions:
             raise BadOption("partition", f"{field.name} is a field of the schema")
-    lines = _view(fields, options) if options.location else _table(fields, options)
+    lines = (
+        _view(fields, options, files_are_equal=files_are_equal)
+        if options.location
+        else _table(fields, options)
+    )
     return f"-- {plain(options.source)}\n" + "\n".join(lines) + ";\n"
 
 
@@ -48,7 +56,7 @@ def _table(fields: Sequence[Field], options: Options) -> Iterator[str]:
     yield ")"
 
 
-def _view(fields: Sequence[Field], options: Options) -> Iterator[str]:
+def _view(fields: Sequence[Field], options: Options, *, files_are_equal: bool) -> Iterator[str]:
     yield f"CREATE VIEW {_name(options)} AS SELECT"
     columns = [(_column(field, options), note_of(field)) for field in fields]
     columns += [(quoted(p.name), "") for p in options.partitions]
@@ -57,7 +65,7 @@ def _view(fields: Sequence[Field], options: Options) -> Iterator[str]:
     if options.format is TableFormat.JSON:
         described = (f"{literal(f.name)}: {literal(duckdb_type(f.type))}" for f in fields)
         arguments += ["format = 'newline_delimited'", f"columns = {{{', '.join(described)}}}"]
-    else:
+    elif not files_are_equal:
         arguments.append("union_by_name = true")
     if options.partitions:
         types = (f"{literal(p.name)}: {duckdb_type(p.type)}" for p in options.partitions)

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from app.exports.plan.model import ExportColumn, OnBadRow, Plan, TaskFailed
+from app.exports.plan import stages
+from app.exports.plan.model import (
+    ExportColumn,
+    Grain,
+    OnBadRow,
+    PartitionColumn,
+    Plan,
+    TaskFailed,
+)
 from app.schemas.ddl.types import Kind, Scalar
 from tests.exports.plan.tasks import Folder, whole
 
@@ -21,6 +29,20 @@ def test_members_of_bad_rows_are_columns_in_both_ways(folder: Folder) -> None:
     [(_, row)] = folder.run(whole(*sources), plan).rows
     assert row == {"k": 1, "new": None}
     assert [row] == [row for each in folder.run_stages(sources, plan) for _, row in each.rows]
+
+
+def test_tasks_whose_records_have_other_members_have_columns_of_all(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "_FILES_AT_ONCE", 1)
+    plan = Plan(partition_by=[PartitionColumn(name="p", grain=Grain.VALUE, pointer="/p")])
+    lines = (b'{"p":"x","a":1}', b'{"p":"y","b":2,"a":3}', b'{"p":"x","b":4,"c":5}')
+    # Of three buckets each has a row, and other members in turn.
+    sources = [folder.source([line] * 3, str(n)) for n, line in enumerate(lines)]
+    rows = folder.run(whole(*sources), plan).rows
+    staged = [row for each in folder.run_stages(sources, plan) for row in each.rows]
+    assert sorted(rows, key=repr) == sorted(staged, key=repr)
+    assert {tuple(row.values()) for _, row in rows} == {(1, None, None), (3, 2, None), (None, 4, 5)}
 
 
 def test_columns_come_in_the_order_of_their_first_appearance(folder: Folder) -> None:

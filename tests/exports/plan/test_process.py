@@ -1,6 +1,7 @@
 """A task in its process: progress, memory, and its end."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -14,6 +15,9 @@ from structlog.testing import capture_logs
 
 from app.exports.plan.model import (
     ExportColumn,
+    Grain,
+    HeldFile,
+    PartitionColumn,
     Plan,
     Progress,
     Report,
@@ -29,6 +33,7 @@ from app.limits import GIB
 from app.schemas.ddl.types import Field, Kind, Scalar, StructOf
 
 ROOT = Path(__file__).resolve().parents[3]
+_LEVEL = PartitionColumn(name="p", grain=Grain.VALUE, pointer="/p")
 
 
 def _resources(folder: Path, *, memory_bytes: int = 400_000_000) -> Resources:
@@ -182,6 +187,26 @@ async def test_wide_rows_fit_into_the_memory_of_a_task(
     source = SourceFile(local=str(local), path="")
     report = await run_task(Whole(sources=[source]), Plan(key=["/k"]), resources, tmp_path / "out")
     assert report.rows_out == rows
+
+
+async def test_many_files_of_an_earlier_export_take_little_memory(tmp_path: Path) -> None:
+    members = {f"m{n}": n for n in range(200)}
+    local = tmp_path / "lines.jsonl"
+    local.write_text(json.dumps({"k": 0, "p": "new", **members}) + "\n")
+    source, levels = SourceFile(local=str(local), path=""), [_LEVEL]
+    plan, resources = Plan(key=["/k"], partition_by=levels), _resources(tmp_path)
+    report = await run_task(Whole(sources=[source]), plan, resources, tmp_path / "out")
+    [file] = report.files
+    base = [HeldFile(local=str(tmp_path / f"{n}.parquet"), partition=[str(n)]) for n in range(600)]
+    for held in base:
+        os.link(tmp_path / "out" / file.name, held.local)
+    local.write_text(json.dumps({"k": 1, "p": "new", **members}) + "\n")
+
+    (tmp_path / "2").mkdir()
+    continued = Whole(sources=[source], base=base)
+    report = await run_task(continued, plan, _resources(tmp_path / "2"), tmp_path / "2" / "out")
+    assert report.rows_out == 1
+    assert report.peak_memory_bytes < 250_000_000
 
 
 async def test_out_of_memory_is_named(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from duckdb import DuckDBPyConnection
 from msgspec import Struct, json
@@ -21,16 +20,6 @@ from crivo.queries.readers import (
 )
 from crivo.streams import OnBytes
 from crivo.sync.client import Crivo
-
-# A folder's value is text, unless the column is one of these in Hive.
-_TYPES_OF_FOLDERS: Final = {
-    "boolean": "BOOLEAN",
-    "tinyint": "TINYINT",
-    "smallint": "SMALLINT",
-    "int": "INTEGER",
-    "bigint": "BIGINT",
-    "date": "DATE",
-}
 
 
 class Table(Struct, frozen=True, kw_only=True):
@@ -65,7 +54,8 @@ class Tables:
             raise ExportDamaged(f"{folder} has changed; delete it")
         types = {each.name: each.type for each in manifest.columns}
         levels = ", ".join(
-            f"{as_identifier(name)}: {_TYPES_OF_FOLDERS.get(types.get(name, ''), 'VARCHAR')}"
+            # A year, month, day or hour, or else a text.
+            f"{as_identifier(name)}: {'INTEGER' if types.get(name) == 'int' else 'VARCHAR'}"
             for name in manifest.partition_by
         )
         options = f", hive_partitioning = true, hive_types = {{{levels}}}" if levels else ""
