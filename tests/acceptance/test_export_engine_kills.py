@@ -1,7 +1,6 @@
 """Crivo on a Dask cluster that loses a worker exports the rows that it exports by itself."""
 
 import io
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +12,7 @@ import psutil
 import pyarrow.parquet as pq  # type: ignore[import-untyped] # has no types
 
 from app.limits import EXPORT_TASK_BYTES
-from tests.support.launcher_process import LauncherProcess, eventually, free_port
+from tests.support.launcher_process import LauncherProcess, eventually, free_port, runs
 
 FILES: Final = 4
 # Together more than one task takes. No column has what makes lines long.
@@ -34,10 +33,7 @@ def test_a_cluster_that_loses_a_worker_exports_what_crivo_alone_does(tmp_path: P
             path = f"/datasets/events/files/{file}.jsonl"
             client.put(path, content=b"".join(_lines(file))).raise_for_status()
         export = _start(client)
-        eventually(lambda: _at_work(launched) is not None)
-        victim = _at_work(launched)
-        assert victim is not None
-        victim.send_signal(signal.SIGKILL)
+        eventually(lambda: _kill_at_work(launched))
         there = _ended(client, export)
         rows = _rows(client, export)
     assert there["receipt"]["engine"] == "dask"
@@ -85,17 +81,25 @@ def _start(client: httpx.Client) -> str:
     return str(answer.headers["Location"])
 
 
-def _at_work(launched: LauncherProcess) -> psutil.Process | None:
-    """Return a Dask worker that runs DuckDB, once both do."""
-    workers = []
+def _kill_at_work(launched: LauncherProcess) -> bool:
+    """Kill a Dask worker that runs DuckDB; return whether there was one."""
     for process in launched.processes():
         with suppress(psutil.Error):
-            if "dask_worker" in " ".join(process.cmdline()) and any(
-                "app.exports.plan.child" in " ".join(child.cmdline())
-                for child in process.children()
-            ):
-                workers.append(process)
-    return workers[0] if len(workers) == 2 else None
+            if "dask_worker" in " ".join(process.cmdline()) and _runs_duckdb(process):
+                # Once it has stopped, no outcome leaves it.
+                process.suspend()
+                if _runs_duckdb(process):
+                    process.kill()
+                    return True
+                process.resume()
+    return False
+
+
+def _runs_duckdb(worker: psutil.Process) -> bool:
+    return any(
+        runs(child) and "app.exports.plan.child" in " ".join(child.cmdline())
+        for child in worker.children()
+    )
 
 
 def _ended(client: httpx.Client, export: str) -> dict[str, Any]:
