@@ -81,15 +81,15 @@ class Lake:
     def _read(self, path: str) -> bytes:
         if self._is_local:
             return (self._root / path).read_bytes()
-        config = {name.lower(): value for name, value in _variables(self.s3).items()}
-        store = from_url(self.url, config=config, client_options={"allow_http": True})
+        store = from_url(
+            self.url,
+            endpoint=self.s3.url,
+            region="us-east-1",
+            access_key_id=self.s3.environ["AWS_ACCESS_KEY_ID"],
+            secret_access_key=self.s3.environ["AWS_SECRET_ACCESS_KEY"],
+            client_options={"allow_http": True},
+        )
         return bytes(obstore.get(store, path).bytes())
-
-
-def _variables(s3: S3) -> dict[str, str]:
-    """Return the address and the credentials."""
-    without = {"BLOB_URL", "AWS_ALLOW_HTTP"}
-    return {name: value for name, value in s3.environ.items() if name not in without}
 
 
 class PublishingSystem:
@@ -196,7 +196,7 @@ def lakes(tmp_path: Path) -> Iterator[list[Lake]]:
 def publishing(tmp_path: Path, lakes: list[Lake]) -> Iterator[PublishingSystem]:
     s3 = lakes[0].s3
     environ = {
-        **_variables(s3),
+        **{name: s3.environ[name] for name in s3.environ if name != "BLOB_URL"},
         "CRIVO_EXPORT_DESTINATIONS": f"file://{tmp_path}/lake/{{tenant}}, s3://crivo/{{tenant}}",
         "CRIVO_EXPORT_S3_ENDPOINT": s3.url,
         "CRIVO_EXPORT_TASKS": "0",
