@@ -111,6 +111,8 @@ async def test_an_ended_export_takes_leases_from_its_tasks(exports: RunningExpor
         task = await claim(conn)
         async with conn.transaction():
             await ending.end(conn, TENANT, export, ExportStatus.CANCELLED)
+        # What was about to end it, too, finds that it has ended.
+        assert await ending.lock_unfinished(conn, TENANT, export) is None
         assert not await task_store.renew(conn, task, lease_seconds=60.0, raw_bytes_done=1)
         await task_store.release(conn, task, after_seconds=0.0, counts=True)
         assert await task_store.claim_task(conn, OTHER, lease_seconds=60.0) is None
