@@ -7,7 +7,7 @@ import asyncio
 import errno
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -132,6 +132,13 @@ class ObjectFolder:
         with self._translating(), suppress(FileNotFoundError):
             await obstore.delete_async(self._store, path)
 
+    async def delete_unlisted(self, *patterns: str) -> None:
+        """Delete what killed writers of paths of these patterns have left in a local folder."""
+        if self._root is not None:
+            folder = Path(self.url.removeprefix(_FILE))
+            with self._translating():
+                await asyncio.to_thread(_delete_unlisted, folder, patterns)
+
     async def _refusing_missing(self, writing: Awaitable[object]) -> None:
         """Wait for a request that finds no bucket, if it finds nothing."""
         try:
@@ -178,6 +185,13 @@ def _open_local(url: str, root: Path) -> ObjectFolder:
         raise DestinationUnavailable(f"there is no folder {root}")
     # Folders that become empty are removed: readers take their names for partitions.
     return ObjectFolder(url, from_url(url, mkdir=True, automatic_cleanup=True), root)
+
+
+def _delete_unlisted(folder: Path, patterns: Sequence[str]) -> None:
+    # Until a file is whole, obstore writes it as `<name>#<number>`, which it does not list.
+    for path in (each for pattern in patterns for each in folder.glob(f"{pattern}#*")):
+        if re.fullmatch(r".+#[0-9]+", path.name):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -99,7 +99,8 @@ class _Publisher:
         """Take the steps in an order in which `_SUCCESS` never names what is not all there."""
         success = await self._read(_SUCCESS)
         if success == msgspec.json.encode(self._success):
-            # An attempt has ended, of which only the database does not know.
+            # An attempt has published all: only the database does not know that.
+            await self._folder.delete(_begun_of(self._id))
             return
         documents = await self._documents()
         self._require_newest(documents)
@@ -195,6 +196,7 @@ class _Publisher:
         # With those that an attempt of this export has left unfinished.
         unfinished = [path for path in documents if not path.endswith(".json")]
         await in_turns(self._folder.delete, list({*others, *unfinished}))
+        await self._folder.delete_unlisted(_SUCCESS, f"{_FOLDER}/*")
 
     def _data(self, path: str, content: bytes) -> set[str]:
         """Return the paths of the data files that a document names."""

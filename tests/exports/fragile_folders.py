@@ -34,11 +34,13 @@ class Fragile(ObjectFolder):
 
     async def _change(self, change: Awaitable[None]) -> None:
         self.changes += 1
-        if self.changes == self.end_at:
+        # Others are made at the same time.
+        number = self.changes
+        if number == self.end_at:
             asyncio.ensure_future(change).cancel()
             raise self.end
         await change
-        if self.changes + 0.5 == self.end_at:
+        if number + 0.5 == self.end_at:
             raise self.end
 
     async def put(self, path: str, content: bytes) -> None:

@@ -11,13 +11,15 @@ import uuid_utils.compat as uuid
 from msgspec.structs import replace
 
 from app.db import Pool
-from app.exports import input_store, outcome_store, task_store
+from app.exports import ending, input_store, outcome_store, task_store
+from app.exports.model import ExportStatus
 from app.exports.plan.model import TaskFailed
 from app.exports.retention import EXPORT_OWNER, delete_exports, delete_files
 from app.exports.task_store import ClaimedTask
 from app.exports.work import Outcome
 from app.payloads.retention import delete_orphans, expire
 from app.settings import Settings
+from app.tenants.model import DEFAULT_TENANT as TENANT
 from tests.exports.running_exports import RunningExports, StandInTask, lines, open_exports, report
 from tests.support.lock_waits import until_one_waits
 
@@ -40,6 +42,7 @@ async def test_files_are_deleted_by_age_and_blobs_only_when_no_export_names_them
         await _make_old(exports, first)
         # It is continued by one that has not ended.
         assert (await delete_files(conn, 30, 10)).items == 0
+        assert (await delete_exports(conn, 30, 10)).items == 0
         await exports.run_all(StandInTask())
         expired = await delete_files(conn, 30, 10)
         assert (expired.items, expired.rows, len(expired.blob_keys)) == (1, 2, 2)
@@ -52,6 +55,24 @@ async def test_files_are_deleted_by_age_and_blobs_only_when_no_export_names_them
         exports.pool, exports.blobs, (EXPORT_OWNER,), min_age=timedelta(seconds=-60)
     )
     assert exports.blob_keys() == {each["blob_key"] for each in await exports.published(second)}
+    assert await exports.stored_bytes() == 2 * 4096
+
+
+async def test_an_export_that_fails_leaves_the_files_of_the_one_that_it_continues(
+    exports: RunningExports,
+) -> None:
+    await exports.datasets.put("a.jsonl", lines(1))
+    first = await exports.create()
+    await exports.run_all(StandInTask())
+    second = await exports.create(base=first)
+    async with exports.runner(StandInTask()) as runner:
+        assert await runner.run_next()
+    kept = {each["blob_key"] for each in await exports.published(first)}
+    assert exports.blob_keys() > kept
+    async with exports.pool.acquire() as conn, conn.transaction():
+        ended = await ending.end(conn, TENANT, second, ExportStatus.FAILED, error=b"{}")
+    await ending.after_commit(exports.resources, ended)
+    assert exports.blob_keys() == kept
     assert await exports.stored_bytes() == 2 * 4096
 
 

@@ -12,6 +12,7 @@ from app.db import Connection, Pool
 from app.exports import ending, outcome_store, store, task_store
 from app.exports.model import ExportStatus
 from app.exports.plan.model import Report
+from app.exports.retention import delete_exports
 from app.exports.task_store import ClaimedTask, LeaseLost
 from app.exports.work import Outcome
 from app.settings import Settings
@@ -164,9 +165,28 @@ async def test_an_ended_export_takes_leases_from_its_tasks(exports: RunningExpor
         task = await claim(conn)
         async with conn.transaction():
             await ending.end(conn, TENANT, export, ExportStatus.CANCELLED)
+        # What was about to end it, too, finds that it has ended.
+        assert await ending.lock_unfinished(conn, TENANT, export) is None
         assert not await task_store.renew(conn, task, lease_seconds=60.0, raw_bytes_done=1)
         await task_store.release(conn, task, after_seconds=0.0, counts=True)
         assert await task_store.claim_task(conn, OTHER, lease_seconds=60.0) is None
         with pytest.raises(LeaseLost):
             async with conn.transaction():
                 await outcome_store.record(conn, task, outcome())
+
+
+async def test_a_callback_that_is_still_tried_keeps_an_export_for_some_days(
+    exports: RunningExports,
+) -> None:
+    export = await exports.create()
+    async with exports.pool.acquire() as conn:
+        await conn.execute("UPDATE exports SET callback_url = 'https://example.com/'")
+        async with conn.transaction():
+            await ending.end(conn, TENANT, export, ExportStatus.CANCELLED)
+        for days, deleted in ((31, 0), (35, 1)):
+            await conn.execute(
+                "UPDATE exports SET created_at = now() - interval '99 days', "
+                "finished_at = now() - make_interval(days => $1)",
+                days,
+            )
+            assert (await delete_exports(conn, 30, 10)).items == deleted

@@ -216,8 +216,10 @@ async def test_an_export_without_rows_succeeds_in_stages_too(exports: RunningExp
 
 async def test_bad_rows_are_kept_up_to_their_number(exports: RunningExports) -> None:
     rows = events(20, seed=1)
-    bad = b'{"pk":"x","at":"yesterday","type":"click"}\n' * 3
-    await exports.datasets.put("a.jsonl", jsonl(rows) + bad)
+    bad = b'{"pk":"x","at":"yesterday","type":"click"}\n'
+    # Two tasks have fewer than all of them.
+    await exports.datasets.put("a.jsonl", jsonl(rows) + bad * 2)
+    await exports.datasets.put("b.jsonl", bad)
     letters = replace(PLAN, on_bad_row=OnBadRow.DEAD_LETTER)
     kept = await exports.create(replace(letters, max_bad_rows=3))
     too_many = await exports.create(replace(letters, max_bad_rows=2), buckets=1)
@@ -226,13 +228,16 @@ async def test_bad_rows_are_kept_up_to_their_number(exports: RunningExports) -> 
     assert await published(exports, kept) == survivors(rows)
     assert (await exports.row(kept))["rows_failed"] == 3
     errors = await exports.pool.fetch(
-        "SELECT path, line, error, record FROM export_errors WHERE export_id = $1 ORDER BY line",
+        "SELECT path, line, error, record FROM export_errors WHERE export_id = $1 "
+        "ORDER BY path, line",
         kept,
     )
     assert [(each["path"], each["line"]) for each in errors] == [
-        ("a.jsonl", line) for line in (21, 22, 23)
+        ("a.jsonl", 21),
+        ("a.jsonl", 22),
+        ("b.jsonl", 1),
     ]
-    assert {each["record"] for each in errors} == {bad.splitlines()[0]}
+    assert {each["record"] for each in errors} == {bad.strip()}
     assert set(json.loads(errors[0]["error"])) == {"kind", "message", "pointer"}
     await exports.pool.execute(
         "UPDATE exports SET created_at = created_at - interval '40 days', "

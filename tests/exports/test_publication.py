@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from app.db import Pool
+from app.exports.object_folder import DestinationUnavailable
 from app.exports.plan.model import TaskFailed
 from app.exports.publish_store import NamedFile
 from app.settings import Settings
@@ -50,6 +51,9 @@ async def test_a_kill_at_any_step_leaves_nothing_half_published_and_a_repetition
         kept = first.files[0]
         kept = NamedFile(path=kept.path, file=staged_file(kept.path, None, "base"))
         second = await publication_of(exports, ["day=2", "day=4"], kept=[kept])
+        # What a process leaves that ends before a file has its name.
+        for left in (f"_crivo/{second.manifest.export}-9", "_crivo/x-1#1", "_SUCCESS#2"):
+            (Path(url.removeprefix("file://")) / left).write_text("half")
         is_over = False
         try:
             await publish(exports.blobs, folder, second)
@@ -106,6 +110,25 @@ async def test_what_an_attempt_has_begun_to_delete_is_not_said_to_be_there(
     with pytest.raises(TaskFailed):
         await publish(exports.blobs, refusing(url, 2), second)
     assert followed(url) is None
+
+
+async def test_files_that_are_not_there_as_a_whole_are_not_published(
+    exports: RunningExports, tmp_path: Path
+) -> None:
+    url = f"file://{tmp_path}/lake/default"
+    wanted = await publication_of(exports, ["day=1", "day=2"])
+    key = wanted.files[0].file.blob_key
+    assert exports.blobs.folder is not None
+    assert key is not None
+    blob = exports.blobs.folder / key
+    content = blob.read_bytes()
+    blob.write_bytes(content[:-1])
+    with pytest.raises(DestinationUnavailable):
+        await publish(exports.blobs, fragile(url, 0), wanted)
+    assert followed(url) is None
+    blob.write_bytes(content)
+    await publish(exports.blobs, fragile(url, 0), wanted)
+    assert followed(url) == str(wanted.manifest.export)
 
 
 async def test_a_continued_export_whose_files_are_gone_changes_nothing(

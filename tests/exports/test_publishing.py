@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from app.db import Pool
 from app.exports import completion, ending, service
 from app.exports.model import ExportStatus, Manifest
+from app.exports.retention import delete_files
 from app.exports.store import select_export
 from app.exports.task_store import LeaseLost, claim_task
 from app.limits import MAX_DESTINATION_WAIT_HOURS
@@ -91,6 +92,9 @@ async def test_a_destination_has_the_files_their_manifest_and_what_names_it(
     assert objects(url, s3) == {*paths, f"_crivo/{second}.json", "_SUCCESS"}
     assert await exports.published(first) == []
     assert (await exports.row(first))["files_deleted_at"] is not None
+    # Nor by age: what is at a destination stays there.
+    async with exports.pool.acquire() as conn:
+        assert (await delete_files(conn, 0, 10)).items == 0
     assert (await exports.row(second))["files_deleted_at"] is None
 
 
@@ -276,3 +280,29 @@ async def test_an_export_that_was_cancelled_in_time_changes_no_destination(
     with pytest.raises(LeaseLost):
         await completion.publish(exports.resources, task)
     assert list(Path(local.removeprefix("file://")).iterdir()) == []
+
+
+async def test_only_the_worker_that_has_the_lease_ends_an_export(
+    exports: RunningExports, local: str
+) -> None:
+    export = await exports.create(destination=local)
+    async with exports.runner(StandInTask()) as runner:
+        assert await runner.run_next()
+    async with exports.pool.acquire() as conn:
+        late = await claim_task(conn, uuid.uuid7(), lease_seconds=60.0)
+    assert late is not None
+    files = await completion.publish(exports.resources, late)
+    await exports.pool.execute(
+        "UPDATE export_tasks SET lease_expires_at = now() - interval '1 s' "
+        "WHERE lease_token IS NOT NULL"
+    )
+    async with exports.pool.acquire() as conn:
+        taken = await claim_task(conn, uuid.uuid7(), lease_seconds=60.0)
+    assert taken is not None
+    with pytest.raises(LeaseLost):
+        await completion.complete(exports.resources, late, files)
+    assert (await exports.row(export))["status"] == "running"
+    assert len(exports.blob_keys()) == len(files)
+    files = await completion.publish(exports.resources, taken)
+    await completion.complete(exports.resources, taken, files)
+    assert (await exports.row(export))["status"] == "succeeded"
