@@ -23,6 +23,7 @@
 --   export_errors              rows that an attempt could not export, and went on without
 --   export_files               files that an attempt of a task has written; those published are its result
 --   export_tasks               the tasks of an export, each a lease of a worker
+--   export_turns               when the latest task of each tenant began, for the order of claims
 --   exports                    a snapshot of a dataset as deduplicated, partitioned Parquet files
 --   idempotency_keys           keys of requests, and what each request created
 --   installation               one row: the id that tells this installation's blobs from another's
@@ -953,6 +954,11 @@ COMMENT ON COLUMN export_tasks.done_token IS 'the attempt that counts; NULL unti
 
 COMMENT ON COLUMN export_tasks.found IS 'as JSON: columns of a map task, rows by partition of a bucket';
 
+CREATE TABLE export_turns (
+    tenant_id uuid NOT NULL,
+    began_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE exports (
     id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -1766,6 +1772,9 @@ ALTER TABLE ONLY export_files
 ALTER TABLE ONLY export_tasks
     ADD CONSTRAINT export_tasks_pkey PRIMARY KEY (export_id, stage, number);
 
+ALTER TABLE ONLY export_turns
+    ADD CONSTRAINT export_turns_pkey PRIMARY KEY (tenant_id);
+
 ALTER TABLE ONLY exports
     ADD CONSTRAINT exports_pkey PRIMARY KEY (id);
 
@@ -2223,6 +2232,9 @@ ALTER TABLE ONLY export_files
 
 ALTER TABLE ONLY export_tasks
     ADD CONSTRAINT export_tasks_export_id_fkey FOREIGN KEY (export_id) REFERENCES exports(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY export_turns
+    ADD CONSTRAINT export_turns_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY exports
     ADD CONSTRAINT exports_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);

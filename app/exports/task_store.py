@@ -59,7 +59,7 @@ class ClaimedTask(Struct, frozen=True, kw_only=True):
 
 
 # Across tenants: any worker runs what is due, in turns: first of the tenants with the fewest tasks
-# in hand, then what is due longest. Those of a suspended tenant rest. At one destination exports
+# in hand, then of the one whose last turn is longest ago, then what is due longest. Those of a suspended tenant rest. At one destination exports
 # are published in the order in which they were accepted. Of each tenant only the first tasks are
 # looked at, however many it has: some more than one, as other workers may be claiming the first.
 # Its export is looked up for each, as a join could be made with all of its tasks, before the order.
@@ -88,10 +88,11 @@ busy AS MATERIALIZED (
     GROUP BY tenant_id
 ),
 waiting AS MATERIALIZED (
-    SELECT w.export_id, w.stage, w.number, coalesce(b.tasks, 0) AS busy
+    SELECT w.export_id, w.stage, w.number, coalesce(b.tasks, 0) AS busy, l.began_at
     FROM asking AS a
     JOIN tenants AS n ON n.id = a.tenant_id
     LEFT JOIN busy AS b ON b.tenant_id = a.tenant_id
+    LEFT JOIN export_turns AS l ON l.tenant_id = a.tenant_id
     CROSS JOIN LATERAL (
         SELECT t.export_id, t.stage, t.number
         FROM export_tasks AS t
@@ -125,19 +126,29 @@ next AS MATERIALIZED (
       ON t.export_id = w.export_id AND t.stage = w.stage AND t.number = w.number
     WHERE t.done_token IS NULL AND t.due_at <= clock_timestamp()
       AND (t.lease_expires_at IS NULL OR t.lease_expires_at < clock_timestamp())
-    ORDER BY w.busy, t.due_at, t.export_id, t.number
+    ORDER BY w.busy, w.began_at NULLS FIRST, t.due_at, t.export_id, t.number
     LIMIT 1
     FOR NO KEY UPDATE OF t SKIP LOCKED
+),
+claimed AS (
+    UPDATE export_tasks AS t
+    SET worker_id = $1, lease_token = $2,
+        lease_expires_at = clock_timestamp() + make_interval(secs => $3),
+        attempts = t.attempts + 1, raw_bytes_done = 0
+    FROM next AS n, exports AS e
+    WHERE t.export_id = n.export_id AND t.stage = n.stage AND t.number = n.number
+      AND e.tenant_id = t.tenant_id AND e.id = t.export_id
+    RETURNING t.export_id, t.tenant_id, t.stage, t.number, t.lease_token, t.attempts, t.input,
+              t.raw_bytes, e.plan, e.columns, e.dataset_id, e.base_id, e.destination
+),
+turn AS (
+    INSERT INTO export_turns (tenant_id, began_at)
+    SELECT tenant_id, clock_timestamp()
+    FROM claimed
+    ON CONFLICT (tenant_id) DO UPDATE SET began_at = EXCLUDED.began_at
 )
-UPDATE export_tasks AS t
-SET worker_id = $1, lease_token = $2,
-    lease_expires_at = clock_timestamp() + make_interval(secs => $3),
-    attempts = t.attempts + 1, raw_bytes_done = 0
-FROM next AS n, exports AS e
-WHERE t.export_id = n.export_id AND t.stage = n.stage AND t.number = n.number
-  AND e.tenant_id = t.tenant_id AND e.id = t.export_id
-RETURNING t.export_id, t.tenant_id, t.stage, t.number, t.lease_token, t.attempts, t.input,
-          t.raw_bytes, e.plan, e.columns, e.dataset_id, e.base_id, e.destination
+SELECT *
+FROM claimed
 """
 
 # A scheduler may run a task again whose worker it takes for dead: under one token the first attempt

@@ -131,6 +131,12 @@ UP = (
     WHERE lease_token IS NOT NULL AND done_token IS NULL
     """,
     """
+    CREATE TABLE export_turns (
+        tenant_id uuid        PRIMARY KEY REFERENCES tenants ON DELETE CASCADE,
+        began_at  timestamptz NOT NULL
+    )
+    """,
+    """
     CREATE TABLE export_files (
         export_id   uuid    NOT NULL REFERENCES exports,
         lease_token bigint  NOT NULL,
@@ -180,6 +186,7 @@ _FUNCTIONS = ("count_export_files", "count_export_errors")
 _TABLES = {
     "exports": "a snapshot of a dataset as deduplicated, partitioned Parquet files",
     "export_tasks": "the tasks of an export, each a lease of a worker",
+    "export_turns": "when the latest task of each tenant began, for the order of claims",
     "export_files": "files that an attempt of a task has written; those published are its result",
     "export_emptied_partitions": "partitions of the continued export that have no file any more",
     "export_errors": "rows that an attempt could not export, and went on without",

@@ -114,6 +114,24 @@ async def test_one_tenant_has_one_task_in_hand_while_others_wait(exports: Runnin
     assert claimed == [mine[0], others[0], mine[1], others[1], mine[2]]
 
 
+async def test_who_comes_late_does_not_wait_for_all_that_another_tenant_has_queued(
+    exports: RunningExports,
+) -> None:
+    other = uuid.uuid7()
+    await exports.pool.execute("INSERT INTO tenants (id, name) VALUES ($1, 'other')", other)
+    mine = [await exports.create() for _ in range(3)]
+    late: list[UUID] = []
+    claimed = []
+    async with exports.pool.acquire() as conn:
+        for _ in range(4):
+            task = await claim(conn)
+            claimed.append(task.export_id)
+            late = late or [await exports.create(tenant=other)]
+            async with conn.transaction():
+                await outcome_store.record(conn, task, outcome())
+    assert claimed == [mine[0], late[0], mine[1], mine[2]]
+
+
 async def test_those_of_a_suspended_tenant_rest(exports: RunningExports) -> None:
     await exports.create()
     async with exports.pool.acquire() as conn:
