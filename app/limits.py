@@ -110,6 +110,8 @@ EXPORT_THREAD_BYTES: Final = 128 * MIB
 # Columns of an export, and the bytes of their names: as many with 128 characters each.
 MAX_EXPORT_COLUMNS: Final = 1_000
 MAX_EXPORT_NAMES_BYTES: Final = 512_000
+# Levels of the folders of an export.
+MAX_EXPORT_LEVELS: Final = 8
 # Partitions that an export writes: each is a file, which takes some milliseconds.
 MAX_EXPORT_PARTITIONS: Final = 10_000
 # Partitions that an export lists; its files are listed in pages.

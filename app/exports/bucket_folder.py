@@ -42,8 +42,7 @@ class BucketFolder(ObjectFolder):
 
     @override
     def require_possible(self, path: str) -> None:
-        key = f"{urlsplit(self.url).path.strip('/')}/{path}".lstrip("/")
-        if len(key.encode()) > _KEY_BYTES:
+        if not self._has_key(path):
             folder = clipped(path.rpartition("/")[0])
             raise refused(self.url, f"the key of a file in {folder} is longer than 1,024 bytes")
 
@@ -107,8 +106,13 @@ class BucketFolder(ObjectFolder):
 
     @override
     async def delete(self, path: str) -> None:
-        with translating(self.url), suppress(FileNotFoundError):
-            await obstore.delete_async(self._store, path)
+        if self._has_key(path):
+            with translating(self.url), suppress(FileNotFoundError):
+                await obstore.delete_async(self._store, path)
+
+    def _has_key(self, path: str) -> bool:
+        key = f"{urlsplit(self.url).path.strip('/')}/{path}".lstrip("/")
+        return len(key.encode()) <= _KEY_BYTES
 
     async def _refusing_missing(self, writing: Awaitable[object]) -> None:
         """Wait for a request that finds no bucket, if it finds nothing."""

@@ -4,6 +4,7 @@ Others can have written it. It is never read as a whole, and what it says is onl
 has the form that Crivo gives it.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
@@ -14,10 +15,12 @@ import msgspec
 from msgspec import Struct
 
 from app.exports.object_folder import ForeignObject, ObjectFolder
+from app.exports.plan.hive import MAX_FOLDER_BYTES
 from app.limits import (
     KIB,
     MAX_DESTINATION_DOCUMENTS,
     MAX_DESTINATION_DOCUMENTS_BYTES,
+    MAX_EXPORT_LEVELS,
     MAX_SUCCESS_BYTES,
     MIB,
 )
@@ -29,7 +32,9 @@ _DOCUMENT: Final = re.compile(
 )
 # The folders and the name of a file of an export, as Hive and `completion` write them.
 _LETTER: Final = r"[^\x00-\x1f\x7f\"#'*/:=?\\{\[\]^]"
-_DATA_FILE: Final = re.compile(rf"(?:{_LETTER}+={_LETTER}+/)*[0-9a-f]{{12}}-[0-9]+\.parquet")
+_DATA_FILE: Final = re.compile(
+    rf"(?:{_LETTER}+={_LETTER}+/){{0,{MAX_EXPORT_LEVELS}}}[0-9a-f]{{12}}-[0-9]{{1,10}}\.parquet"
+)
 _PATH: Final = re.compile(rb'"path" ?: ?("(?:[^"\\\x00-\x1f]|\\.)*+")')
 # Of a path in JSON.
 _LONGEST_PATH: Final = 8 * KIB
@@ -112,14 +117,17 @@ async def data_files_in(folder: ObjectFolder, path: str) -> AsyncIterator[list[s
             if read_bytes > MAX_DESTINATION_DOCUMENTS_BYTES:
                 # It grows while it is read.
                 return
-            text = rest + chunk
-            end, found = 0, list[str]()
-            for match in _PATH.finditer(text):
-                end = match.end()
-                found += _data_file(match[1])
-            # A path can be cut in two.
-            rest = text[max(end, len(text) - _LONGEST_PATH) :]
+            found, rest = await asyncio.to_thread(_data_files, rest + chunk)
             yield found
+
+
+def _data_files(text: bytes) -> tuple[list[str], bytes]:
+    """Return the files that a text names, and what may be the begin of another one."""
+    end, found = 0, list[str]()
+    for match in _PATH.finditer(text):
+        end = match.end()
+        found += _data_file(match[1])
+    return found, text[max(end, len(text) - _LONGEST_PATH) :]
 
 
 def _data_file(text: bytes) -> list[str]:
@@ -127,7 +135,8 @@ def _data_file(text: bytes) -> list[str]:
         path = msgspec.json.decode(text, type=str)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return []
-    return [path] if _DATA_FILE.fullmatch(path) else []
+    is_one = _DATA_FILE.fullmatch(path) is not None
+    return [path] if is_one and max(map(len, path.encode().split(b"/"))) <= MAX_FOLDER_BYTES else []
 
 
 def _success_in(content: bytes) -> Success | None:

@@ -167,17 +167,10 @@ async def test_only_files_that_exports_have_named_are_deleted(
     for each in (*kept, *gone):
         (ours / each).parent.mkdir(parents=True, exist_ok=True)
         (ours / each).write_text("x")
-    forged = [
-        f"a//{NAME}",
-        f"a=1\n/{NAME}",
-        f"./{NAME}",
-        f"a=1/../{NAME}",
-        f"/{NAME}",
-        "\ud800",
-        "",
-    ]
+    forged = [f"a//{NAME}", f"a=1\n/{NAME}", f"./{NAME}", f"a=1/../{NAME}", f"/{NAME}", "\ud800"]
+    forged += [f"a={'x' * 254}/{NAME}", f"{'a=1/' * 9}{NAME}"]
     # Read a piece at a time: none is lost where two of them meet.
-    many = [f"day={number}/{NAME}" for number in range(3 * MIB // 40)]
+    many = [f"a={'x' * 200}/b={number}/{NAME}" for number in range(MIB // 200)]
     write_document(ours, [*forged, *kept, *many, *gone])
     wanted = await publication_of(exports, ["day=x"])
     await publish(exports.blobs, await folder_of(exports, url), wanted)
