@@ -1,4 +1,4 @@
-"""What others have put into a mounted destination leads an export nowhere, and stops no worker."""
+"""Nothing that others put into a mounted destination leads an export elsewhere, or stops it."""
 
 import asyncio
 import json
@@ -60,10 +60,11 @@ def contents(folder: Path) -> dict[str, str]:
     return {each.name: each.read_text() for each in folder.iterdir()}
 
 
-def write_document(folder: Path, paths: list[str]) -> None:
+def write_document(folder: Path, paths: list[str]) -> Path:
     (folder / "_crivo").mkdir(exist_ok=True)
-    document = {"files": [{"path": each} for each in paths]}
-    (folder / "_crivo" / f"{OLDEST}.json").write_text(json.dumps(document))
+    path = folder / "_crivo" / f"{OLDEST}.json"
+    path.write_text(json.dumps({"files": [{"path": each} for each in paths]}))
+    return path
 
 
 def extend(path: Path, size: int) -> None:
@@ -107,8 +108,7 @@ def make_it_long(ours: Path, theirs: Path) -> None:
 
 def make_long_documents(ours: Path, theirs: Path) -> None:
     assert theirs.exists()
-    write_document(ours, [])
-    extend(ours / "_crivo" / f"{OLDEST}.json", MAX_DESTINATION_DOCUMENTS_BYTES + 1)
+    extend(write_document(ours, []), MAX_DESTINATION_DOCUMENTS_BYTES + 1)
 
 
 PLANTED = [
@@ -164,18 +164,22 @@ async def test_only_files_that_exports_have_named_are_deleted(
     url = f"file://{ours}"
     kept = ["other.parquet", f"day/{NAME}", f"{NAME}.txt"]
     gone = [NAME, f"day=1/{NAME}", f"a=1/b=é ü%2F/{NAME}"]
+    outside = ours.parent / NAME
+    outside.write_text("x")
     for each in (*kept, *gone):
         (ours / each).parent.mkdir(parents=True, exist_ok=True)
         (ours / each).write_text("x")
     forged = [f"a//{NAME}", f"a=1\n/{NAME}", f"./{NAME}", f"a=1/../{NAME}", f"/{NAME}", "\ud800"]
-    forged += [f"a={'x' * 254}/{NAME}", f"{'a=1/' * 9}{NAME}"]
-    # Read a piece at a time: none is lost where two of them meet.
-    many = [f"a={'x' * 200}/b={number}/{NAME}" for number in range(MIB // 200)]
-    write_document(ours, [*forged, *kept, *many, *gone])
+    forged += [f"../{NAME}", str(outside), f"a={'x' * 254}/{NAME}", f"{'a=1/' * 9}{NAME}"]
+    document = write_document(ours, [*forged, *kept, *gone])
+    # Read a piece at a time: what is cut in two is found.
+    before, last = document.read_text().rsplit("{", 1)
+    document.write_text(before + " " * (MIB - len(before.encode()) - 20) + "{" + last)
     wanted = await publication_of(exports, ["day=x"])
     await publish(exports.blobs, await folder_of(exports, url), wanted)
     manifest = f"_crivo/{wanted.manifest.export}.json"
     assert objects(url) == {*kept, wanted.files[0].path, manifest, "_SUCCESS"}
+    assert outside.exists()
     assert not (ours / "a=1").exists()
 
 

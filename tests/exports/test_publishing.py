@@ -70,6 +70,7 @@ async def test_a_destination_has_the_files_their_manifest_and_what_names_it(
     assert len(paths) == 2
     assert objects(url, s3) == {*paths, f"_crivo/{first}.json", "_SUCCESS"}
     folder = await folder_of(exports, url)
+    assert await folder.sizes("_crivo", most=0) is None
     success = json.loads(await content(folder, "_SUCCESS"))
     assert success == {"export": str(first), "manifest": f"_crivo/{first}.json"}
     async with exports.pool.acquire() as conn:
