@@ -111,6 +111,8 @@ EXPORT_THREAD_BYTES: Final = 128 * MIB
 # Columns of an export, and the bytes of their names: as many with 128 characters each.
 MAX_EXPORT_COLUMNS: Final = 1_000
 MAX_EXPORT_NAMES_BYTES: Final = 512_000
+# Levels of the folders of an export.
+MAX_EXPORT_LEVELS: Final = 8
 # Partitions that an export writes: each is a file, which takes some milliseconds.
 MAX_EXPORT_PARTITIONS: Final = 10_000
 # Of a key of a bucket, as S3 and those like it have it.
@@ -119,6 +121,18 @@ MAX_KEY_BYTES: Final = 1_024
 MAX_LISTED_PARTITIONS: Final = 1_000
 # How long an export waits for a destination that does not answer.
 MAX_DESTINATION_WAIT_HOURS: Final = 24
+# How long one call of a mounted destination may take: it reads or writes a MiB, or synchronizes
+# what was written of a file since the last.
+DESTINATION_CALL_SECONDS: Final = 60.0
+# Calls of a tenant's folder that have not come back: with so many no others are begun.
+MAX_HANGING_CALLS: Final = 8
+# What is synchronized at once.
+DESTINATION_SYNC_BYTES: Final = 64 * MIB
+# What others could have written to a destination is read up to here: `_SUCCESS`, which has 200
+# bytes, and all documents in `_crivo`, of which each has up to some hundred bytes for a file.
+MAX_SUCCESS_BYTES: Final = 4 * KIB
+MAX_DESTINATION_DOCUMENTS: Final = 10_000
+MAX_DESTINATION_DOCUMENTS_BYTES: Final = 512 * MIB
 
 # A worker counts as gone when its last heartbeat is older: several may come late.
 WORKER_TIMEOUT_SECONDS: Final = 15.0

@@ -4,17 +4,19 @@ Nothing here knows the database: whether an attempt counts is decided by its lea
 """
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final, Protocol
 from uuid import UUID
 
 from app.blobs import Blobs
-from app.exports.object_folder import ObjectFolder, replaced_meanwhile
+from app.exports.object_folder import ForeignObject, ObjectFolder, replaced_meanwhile
 from app.exports.plan.model import Plan, Progress, Report, Resources, Task, WrittenFile
 from app.exports.turns import in_turns
-from app.exports.work import TaskInput, UploadedFile, localized, places_of
+from app.exports.work import BaseFile, TaskInput, UploadedFile, localized, places_of
 from app.limits import MIB
 
 # Folder of the blobs, in keys `<tenant>/<folder>/<export>-<number>`: until the export has ended,
@@ -86,14 +88,15 @@ class Attempt:
 
     async def _fetch(self, work: TaskInput, folder: Path) -> Mapping[str, str]:
         """Return where each file is on this machine, where those of remote stores are copied."""
+        at_destination = work.at_destination
 
         async def fetch(numbered: tuple[int, str]) -> tuple[str, str]:
             number, place = numbered
-            is_blob = place not in work.at_destination
-            path = await self._blobs.find_file(place) if is_blob else None
+            base = at_destination.get(place)
+            path = await self._blobs.find_file(place) if base is None else None
             if path is None:
                 path = folder / str(number)
-                chunks = self._blobs.read(place) if is_blob else self._read(place)
+                chunks = self._blobs.read(place) if base is None else self._read(base)
                 with path.open("wb") as file:
                     async for chunk in chunks:
                         await asyncio.to_thread(file.write, chunk)
@@ -101,14 +104,22 @@ class Attempt:
 
         return dict(await in_turns(fetch, list(enumerate(places_of(work.task)))))
 
-    async def _read(self, path: str) -> AsyncIterator[bytes]:
-        """Yield a file of the export that this one continues."""
+    async def _read(self, file: BaseFile) -> AsyncIterator[bytes]:
+        """Yield a file of the export that this one continues, which others can have replaced."""
         assert self._destination is not None  # noqa: S101 - the caller has opened it for these
+        digest, read_bytes = hashlib.sha256(), 0
         try:
-            async for chunk in self._destination.read(path):
-                yield chunk
-        except FileNotFoundError:
-            raise replaced_meanwhile(path) from None
+            async with aclosing(self._destination.read(file.name)) as chunks:
+                async for chunk in chunks:
+                    read_bytes += len(chunk)
+                    if read_bytes > file.size_bytes:
+                        break
+                    await asyncio.to_thread(digest.update, chunk)
+                    yield chunk
+        except (FileNotFoundError, ForeignObject):
+            raise replaced_meanwhile(file.name) from None
+        if read_bytes != file.size_bytes or digest.digest() != file.sha256:
+            raise replaced_meanwhile(file.name)
 
     async def _upload(self, files: Sequence[WrittenFile], folder: Path) -> list[UploadedFile]:
         async def upload(file: WrittenFile) -> UploadedFile:

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from app.executions.callback_urls import CallbackUrl
 from app.executions.model import Labels
 from app.exports.plan.model import OnBadRow, ValuePlace
-from app.limits import MAX_EXPORT_COLUMNS, MAX_LISTED_PARTITIONS
+from app.limits import MAX_EXPORT_COLUMNS, MAX_EXPORT_LEVELS, MAX_LISTED_PARTITIONS
 from app.progress.model import EndingStatus
 from app.runs.model import SnapshotRef
 
@@ -110,7 +110,10 @@ class CreateExport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     deduplicate: Deduplicate | None = None
     partition_by: Annotated[
         list[Level | Pointer],
-        Meta(max_length=8, examples=[[{"year": "/timestamp"}, {"kind": "/data/kind"}, "/domain"]]),
+        Meta(
+            max_length=MAX_EXPORT_LEVELS,
+            examples=[[{"year": "/timestamp"}, {"kind": "/data/kind"}, "/domain"]],
+        ),
     ] = []
     columns: Columns | None = None
     to: Annotated[str, Meta(max_length=1_000)] | None = None

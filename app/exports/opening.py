@@ -2,11 +2,14 @@
 
 from uuid import UUID
 
+from app.exports.bucket_folder import BucketFolder
 from app.exports.destinations import allowed_root
 from app.exports.model import ExportErrorKind
-from app.exports.object_folder import ObjectFolder, open_folder
+from app.exports.mounted_folder import FILE, MountedFolder
+from app.exports.object_folder import ObjectFolder, translating
 from app.exports.plan.model import TaskFailed
 from app.resources import Resources
+from app.settings import Settings
 from app.tenants.store import select_tenant
 
 
@@ -22,3 +25,16 @@ async def open_destination(resources: Resources, tenant_id: UUID, url: str) -> O
         message = f"{url} is no longer a destination of the tenant"
         raise TaskFailed(ExportErrorKind.DESTINATION_REFUSED, message)
     return await open_folder(resources.settings, url, root=root)
+
+
+async def open_folder(settings: Settings, url: str, *, root: str) -> ObjectFolder:
+    """Open a destination; of a mounted one `root` must be there.
+
+    Raises DestinationUnavailable, TaskFailed.
+    """
+    if url.startswith(FILE):
+        folder = MountedFolder(url, root)
+        await folder.open()
+        return folder
+    with translating(url):
+        return BucketFolder(settings, url)

@@ -59,11 +59,11 @@ class ClaimedTask(Struct, frozen=True, kw_only=True):
 
 
 # Across tenants: any worker runs what is due, in turns: first of the tenants with the fewest tasks
-# in hand, then of the one whose last turn is longest ago, then what is due longest. Those of a suspended tenant rest. At one destination exports
-# are published in the order in which they were accepted. Of each tenant only the first tasks are
-# looked at, however many it has: some more than one, as other workers may be claiming the first.
-# Its export is looked up for each, as a join could be made with all of its tasks, before the order.
-# `now()` serves an index.
+# in hand, then of the one whose last turn is longest ago, then what is due longest. Those of a
+# suspended tenant rest. At one destination exports are published in the order in which they were
+# accepted. Of each tenant only the first tasks are looked at, however many it has: some more than
+# one, as other workers may be claiming the first. Its export is looked up for each, as a join could
+# be made with all of its tasks, before the order. `now()` serves an index.
 CLAIM_TASK = """
 WITH RECURSIVE asking AS (
     (SELECT t.tenant_id

@@ -58,9 +58,9 @@ class TaskInput(Struct, frozen=True, kw_only=True):
     base: Sequence[BaseFile] = ()
 
     @property
-    def at_destination(self) -> frozenset[str]:
-        """Those `local` that are paths at the destination."""
-        return frozenset(each.name for each in self.base if each.blob_key is None)
+    def at_destination(self) -> Mapping[str, BaseFile]:
+        """The files of those `local` that are paths at the destination."""
+        return {each.name: each for each in self.base if each.blob_key is None}
 
 
 class UploadedFile(Struct, frozen=True, kw_only=True):

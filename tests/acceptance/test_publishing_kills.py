@@ -37,7 +37,7 @@ STEPS: Final = [
     ("after put _crivo/.*.begun.json", BEFORE),
     ("after delete _SUCCESS", NOTHING),
     ("within write .*", NOTHING),
-    ("after put _crivo/[0-9a-f-]*.json", NOTHING),
+    ("after write _crivo/[0-9a-f-]*.json", NOTHING),
     ("after delete .*.parquet", NOTHING),
     ("before put _SUCCESS", NOTHING),
     ("after put _SUCCESS", AFTER),

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
 
 import uuid_utils.compat as uuid
-from obstore.store import from_url
 
 from app.blobs import Blobs
 from app.exports import publication
 from app.exports.model import Manifest, ManifestFile
+from app.exports.mounted_folder import MountedFolder
 from app.exports.object_folder import ObjectFolder
 from app.exports.plan.model import TaskFailed
 from app.exports.publication import Publication
@@ -24,7 +24,7 @@ class Killed(Exception):
     """Stands in for the end of a process."""
 
 
-class Fragile(ObjectFolder):
+class Fragile(MountedFolder):
     """A folder whose process ends before a change, or (n + ½) after it."""
 
     changes = 0
@@ -43,8 +43,8 @@ class Fragile(ObjectFolder):
         if number + 0.5 == self.end_at:
             raise self.end
 
-    async def put(self, path: str, content: bytes) -> None:
-        await self._change(super().put(path, content))
+    async def put(self, path: str, content: bytes, *, staged: str) -> None:
+        await self._change(super().put(path, content, staged=staged))
 
     async def write(self, path: str, chunks: AsyncIterator[bytes], *, staged: str) -> None:
         await self._change(super().write(path, chunks, staged=staged))
@@ -61,8 +61,7 @@ def refusing(url: str, step: float) -> Fragile:
 
 
 def fragile(url: str, end_at: float) -> Fragile:
-    root = Path(url.removeprefix("file://"))
-    folder = Fragile(url, from_url(url, mkdir=True, automatic_cleanup=True), root)
+    folder = Fragile(url, url.rpartition("/")[0])
     folder.end_at = end_at
     return folder
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from app.exports.object_folder import ObjectFolder, open_folder
+from app.exports.object_folder import ObjectFolder
+from app.exports.opening import open_folder
 from tests.exports.running_exports import RunningExports
 from tests.support.servers_s3 import S3
 

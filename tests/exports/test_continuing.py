@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -269,3 +270,32 @@ async def test_what_another_export_has_replaced_cannot_be_continued(
     error = json.loads((await exports.row(late))["error"])
     assert error["kind"] == "input_deleted"
     assert await rows_of(exports, replacing) == AFTER_SECOND
+
+
+@pytest.mark.parametrize("how", ["link", "pipe", "other bytes", "more bytes"])
+async def test_a_file_that_others_have_replaced_is_not_continued(
+    exports: RunningExports, tmp_path: Path, how: str
+) -> None:
+    url = f"file://{tmp_path}/lake/default/events"
+    first = await first_of(exports, url)
+    names = [each["name"] for each in await exports.published(first)]
+    # That of a day which gets a newer line.
+    [name] = [each for each in names if each.startswith("day=04/")]
+    file = tmp_path / "lake" / "default" / "events" / name
+    content = file.read_bytes()
+    file.unlink()
+    match how:
+        case "link":
+            (tmp_path / "theirs").write_bytes(content)
+            file.symlink_to(tmp_path / "theirs")
+        case "pipe":
+            os.mkfifo(file)
+        case "other bytes":
+            file.write_bytes(content[:-1] + b"x")
+        case _:
+            file.write_bytes(content)
+            os.truncate(file, 1024 * MIB)
+    late = await continued(exports, first, url, "2.jsonl", SECOND)
+    error = json.loads((await exports.row(late))["error"])
+    assert error["kind"] == "input_deleted"
+    assert name in error["message"]

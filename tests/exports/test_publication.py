@@ -1,11 +1,9 @@
 """Whoever follows `_SUCCESS` finds all of one export, wherever a worker was killed."""
 
 import itertools
-import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 
@@ -144,23 +142,3 @@ async def test_a_continued_export_whose_files_are_gone_changes_nothing(
         await publish(exports.blobs, folder, second)
     assert failed.value.kind == "input_deleted"
     assert followed(url) == str(first.manifest.export)
-
-
-async def test_a_document_that_others_have_changed_deletes_data_files_below_only(
-    exports: RunningExports, tmp_path: Path
-) -> None:
-    url = f"file://{tmp_path}/lake/default/events"
-    outside = tmp_path / "lake" / "default" / "x.parquet"
-    notes = tmp_path / "lake" / "default" / "events" / "notes.txt"
-    notes.parent.mkdir(parents=True)
-    for each in (outside, notes):
-        each.write_text("stays")
-    paths = ["../x.parquet", "day=1/../../x.parquet", str(outside), "notes.txt", 1]
-    documents = notes.parent / "_crivo"
-    documents.mkdir()
-    for number, path in enumerate(paths):
-        name = f"{UUID(int=number)}.json"
-        (documents / name).write_text(json.dumps({"files": [{"path": path}]}))
-    first = await publication_of(exports, ["day=1"])
-    await publish(exports.blobs, await folder_of(exports, url), first)
-    assert (outside.read_text(), notes.read_text()) == ("stays", "stays")

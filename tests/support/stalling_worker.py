@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from app import worker
+from app.exports.bucket_folder import BucketFolder
+from app.exports.mounted_folder import MountedFolder
 from app.exports.object_folder import ObjectFolder
 
 REACHED: Final = ".reached"
-_put, _write, _delete = ObjectFolder.put, ObjectFolder.write, ObjectFolder.delete
 
 
 def name_of(url: str) -> str:
@@ -26,27 +27,34 @@ def name_of(url: str) -> str:
     return url.partition("://")[0] + url.rpartition("/")[2]
 
 
-async def put(self: ObjectFolder, path: str, content: bytes) -> None:
-    await _reach(self, f"before put {path}")
-    await _put(self, path, content)
-    await _reach(self, f"after put {path}")
+def let_stall(kind: type[ObjectFolder]) -> None:
+    """Let what changes a destination of this kind stall."""
+    put_as_it_is, write_as_it_is, delete_as_it_is = kind.put, kind.write, kind.delete
 
+    async def put(self: ObjectFolder, path: str, content: bytes, *, staged: str) -> None:
+        await _reach(self, f"before put {path}")
+        await put_as_it_is(self, path, content, staged=staged)
+        await _reach(self, f"after put {path}")
 
-async def write(
-    self: ObjectFolder, path: str, chunks: AsyncIterator[bytes], *, staged: str
-) -> None:
-    async def stalling() -> AsyncIterator[bytes]:
-        async for chunk in chunks:
-            yield chunk[:10]
-            await _reach(self, f"within write {path}")
-            yield chunk[10:]
+    async def write(
+        self: ObjectFolder, path: str, chunks: AsyncIterator[bytes], *, staged: str
+    ) -> None:
+        async def stalling() -> AsyncIterator[bytes]:
+            async for chunk in chunks:
+                yield chunk[:10]
+                await _reach(self, f"within write {path}")
+                yield chunk[10:]
 
-    await _write(self, path, stalling(), staged=staged)
+        await write_as_it_is(self, path, stalling(), staged=staged)
+        await _reach(self, f"after write {path}")
 
+    async def delete(self: ObjectFolder, path: str) -> None:
+        await delete_as_it_is(self, path)
+        await _reach(self, f"after delete {path}")
 
-async def delete(self: ObjectFolder, path: str) -> None:
-    await _delete(self, path)
-    await _reach(self, f"after delete {path}")
+    kind.put = put  # type: ignore[method-assign]
+    kind.write = write  # type: ignore[method-assign]
+    kind.delete = delete  # type: ignore[method-assign]
 
 
 async def _reach(folder: ObjectFolder, step: str) -> None:
@@ -58,7 +66,6 @@ async def _reach(folder: ObjectFolder, step: str) -> None:
 
 
 if __name__ == "__main__":
-    ObjectFolder.put = put  # type: ignore[method-assign]
-    ObjectFolder.write = write  # type: ignore[method-assign]
-    ObjectFolder.delete = delete  # type: ignore[method-assign]
+    for each in (BucketFolder, MountedFolder):
+        let_stall(each)
     sys.exit(worker.main())

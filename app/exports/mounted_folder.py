@@ -1,0 +1,87 @@
+"""Use a folder that is mounted, a path of every worker's, as a destination."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from typing_extensions import override
+
+from app.exports.folder_tree import FolderTree, ForeignKind, RootGone
+from app.exports.hanging_calls import Hangs, call_in_thread
+from app.exports.object_folder import (
+    OUTAGE,
+    DestinationUnavailable,
+    ForeignObject,
+    ObjectFolder,
+    translating,
+)
+from app.limits import DESTINATION_SYNC_BYTES, MIB
+
+FILE: Final = "file://"
+_CHUNK_BYTES: Final = 1 * MIB
+
+T = TypeVar("T")
+
+
+class MountedFolder(ObjectFolder):
+    """Files by their paths below a folder."""
+
+    def __init__(self, url: str, root: str) -> None:
+        """Take URLs of a folder and of the operator's part of it, which must be there."""
+        super().__init__(url)
+        names = url.removeprefix(root).strip("/").split("/")
+        # The tenant's folder can be a file system of its own, which hangs alone.
+        self._place = f"{root}/{names[0]}"
+        self._tree = FolderTree(Path(root.removeprefix(FILE) or "/"), names)
+
+    async def open(self) -> None:
+        """Require that the operator's part is there. Raises DestinationUnavailable, TaskFailed."""
+        await self._call(self._tree.open_root)
+
+    @override
+    async def size(self, path: str) -> int | None:
+        return await self._call(partial(self._tree.size, path))
+
+    @override
+    async def sizes(self, folder: str, *, most: int) -> dict[str, int] | None:
+        return await self._call(partial(self._tree.sizes, folder, most=most))
+
+    @override
+    async def read(self, path: str) -> AsyncGenerator[bytes, None]:
+        file = await self._call(partial(self._tree.open, path))
+        while chunk := await self._call(partial(file.read, _CHUNK_BYTES)):
+            yield chunk
+
+    @override
+    async def put(self, path: str, content: bytes, *, staged: str) -> None:
+        await self._call(partial(self._tree.put, path, content, staged=staged))
+        OUTAGE.worked()
+
+    @override
+    async def write(self, path: str, chunks: AsyncIterator[bytes], *, staged: str) -> None:
+        file = await self._call(partial(self._tree.create, staged))
+        written = 0
+        async for chunk in chunks:
+            await self._call(partial(file.write, chunk))
+            written += len(chunk)
+            if written >= DESTINATION_SYNC_BYTES:
+                # All of a large file at its end could take longer than a call may.
+                await self._call(file.synchronize)
+                written = 0
+        await self._call(partial(self._tree.publish, file, staged, path))
+        OUTAGE.worked()
+
+    @override
+    async def delete(self, path: str) -> None:
+        await self._call(partial(self._tree.delete, path))
+
+    async def _call(self, call: Callable[[], T]) -> T:
+        with translating(self.url):
+            try:
+                return await call_in_thread(self._place, call)
+            except ForeignKind as error:
+                raise ForeignObject(self.url, str(error)) from None
+            except (Hangs, RootGone) as error:
+                OUTAGE.failed(str(error))
+                raise DestinationUnavailable(f"{self.url} cannot be used: {error}") from error
