@@ -17,8 +17,6 @@ from crivo.wire import Request, path_segments, segment
 OnProgress: TypeAlias = Callable[[Export], None]
 
 _JSON: Final = {"Content-Type": "application/json"}
-# While somebody looks, an export is shown this often.
-_SHOWN_SECONDS: Final = 1.0
 
 
 def create(session: Session, dataset: str, *, options: ExportOptions) -> Flow[QueuedExport]:
@@ -46,13 +44,9 @@ def wait(
     session: Session, export: UUID | str, *, timeout: float | None, on_progress: OnProgress | None
 ) -> Flow[Export]:
     """Wait until an export has finished. Raises NotFinished after `timeout` seconds."""
-    path = path_of(export)
-    if on_progress is None:
-        found = yield from wait_for_end(session, path, Export, timeout=timeout)
-    else:
-        found = yield from wait_for_end(
-            session, path, Export, timeout=timeout, step=_SHOWN_SECONDS, on_state=on_progress
-        )
+    found = yield from wait_for_end(
+        session, path_of(export), Export, timeout=timeout, on_state=on_progress
+    )
     if not found.is_final:
         done = f"{found.progress.tasks_done} of {found.progress.tasks} tasks"
         message = f"export {export} has finished {done} of stage {found.progress.stage}"

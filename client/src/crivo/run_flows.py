@@ -19,8 +19,6 @@ from crivo.wire import Request, segment
 OnProgress: TypeAlias = Callable[[Run], None]
 
 _JSON: Final = {"Content-Type": "application/json"}
-# While somebody looks, a run is shown this often.
-_SHOWN_SECONDS: Final = 1.0
 _LIMITS: Final = ("wall_ms", "max_cpu_ms", "memory_bytes", "max_output_bytes")
 # Members of the output, and the options' names for them.
 _OUTPUT: Final = {"dataset": "output", "key": "key", "mode": "mode"}
@@ -57,13 +55,9 @@ def wait(
     session: Session, run: UUID | str, *, timeout: float | None, on_progress: OnProgress | None
 ) -> Flow[Run]:
     """Wait until a run has finished. Raises NotFinished after `timeout` seconds."""
-    path = path_of(run)
-    if on_progress is None:
-        found = yield from wait_for_end(session, path, Run, timeout=timeout)
-    else:
-        found = yield from wait_for_end(
-            session, path, Run, timeout=timeout, step=_SHOWN_SECONDS, on_state=on_progress
-        )
+    found = yield from wait_for_end(
+        session, path_of(run), Run, timeout=timeout, on_state=on_progress
+    )
     if not found.is_final:
         done = f"{found.progress.parts_done} of {found.progress.parts} parts"
         raise NotFinished(f"run {run} has finished {done} after {timeout:g} s", found)

@@ -38,8 +38,6 @@ from crivo.zstandard import compress
 Job: TypeAlias = Callable[[], Flow[None]]
 
 PARALLEL: Final = 4
-# A send is patient: it takes long, and the service may be restarted meanwhile.
-_PATIENCE: Final = 6
 _OK: Final = 200
 _APPEND: Final = "append"
 _PATH_POINTER: Final = "/path"
@@ -72,7 +70,7 @@ class Sending:
             raise NothingToSend(f"{source}: holds no files to send")
         for each in found.files:
             check_name(each.name)
-        self._session = session.with_attempts(_PATIENCE)
+        self._session = session.patient()
         self._source = source
         self._dataset = dataset
         self._key = key

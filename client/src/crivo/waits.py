@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from crivo.errors import Refused
 from crivo.retries import Flow, Pause
@@ -14,6 +14,8 @@ ACCEPTANCE_SECONDS: Final = 300.0
 # Below the service's maximum of 60 s, and below the patience of most proxies.
 _WAIT_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 1.0
+# While somebody looks, a resource is shown this often.
+_SHOWN_SECONDS: Final = 1.0
 # The service has no room for another waiting request, but answers at once without waiting.
 _NO_ROOM: Final = frozenset({"too-many-waiting", "no-room-to-wait"})
 
@@ -27,6 +29,7 @@ class Ending(Protocol):
 
 
 EndingT = TypeVar("EndingT", bound=Ending)
+OnState: TypeAlias = Callable[[EndingT], None]
 
 
 def wait_for_end(
@@ -35,17 +38,20 @@ def wait_for_end(
     shape: type[EndingT],
     *,
     timeout: float | None,
-    step: float = _WAIT_SECONDS,
-    on_state: Callable[[EndingT], None] | None = None,
+    on_state: OnState[EndingT] | None = None,
 ) -> Flow[EndingT]:
     """Wait until a resource is final; return it as it is by then, or after `timeout` seconds.
 
-    `on_state` gets it after each request, which waits for `step` seconds at most.
+    `on_state` gets it after each request, and about once a second. Once the service has responded,
+    the wait goes on while it is restarted.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
+        is_long = on_state is None and session.contact.is_made
+        step = _WAIT_SECONDS if is_long else _SHOWN_SECONDS
         left = step if deadline is None else max(0.0, deadline - time.monotonic())
-        found = yield from _wait_once(session, path, shape, seconds=min(left, step))
+        asked = session.patient(deadline=deadline) if session.contact.is_made else session
+        found = yield from _wait_once(asked, path, shape, seconds=min(left, step))
         if on_state is not None:
             on_state(found)
         if found.is_final or (deadline is not None and time.monotonic() >= deadline):

@@ -11,6 +11,7 @@ from crivo.cli.output import say, write_json
 from crivo.cli.progress import transferring
 from crivo.errors import CrivoError, InvalidRequest, NotFinished, NotFound, Refused, Unreachable
 from crivo.export_flows import require_success
+from crivo.export_lock import LockedFolder
 from crivo.export_models import Export, Manifest
 from crivo.sync.client import Crivo
 
@@ -21,8 +22,10 @@ _AT_EITHER_END: Final = 10
 _ALWAYS_NULL: Final = re.compile(r'^ .* AS "((?:[^"]|"")+)",? -- always null$', re.MULTILINE)
 
 
-def wait_for_export(client: Crivo, export: str, *, timeout: float | None) -> Export:
-    """Wait for the end of an export, and show its progress.
+def wait_for_export(
+    client: Crivo, export: str, folder: Path | None, *, timeout: float | None
+) -> Export:
+    """Wait for the end of an export, and show its progress; `folder` will get its files.
 
     Raises NotFinished, ExportFailed, ExportCancelled.
     """
@@ -37,8 +40,10 @@ def wait_for_export(client: Crivo, export: str, *, timeout: float | None) -> Exp
         # There is none that goes on.
         raise
     except (KeyboardInterrupt, NotFinished, Refused, Unreachable):
+        download = f"`crivo exports download {export} --to {folder}` waits for its files, "
         say(
-            f"crivo: export {export} goes on; `crivo exports show {export}` shows its progress, "
+            f"crivo: export {export} goes on; {'' if folder is None else download}"
+            f"`crivo exports show {export}` shows its progress, "
             f"`crivo exports cancel {export}` ends it"
         )
         raise
@@ -46,15 +51,16 @@ def wait_for_export(client: Crivo, export: str, *, timeout: float | None) -> Exp
     return found
 
 
-def download_files(client: Crivo, export: str, folder: Path) -> None:
+def download_files(client: Crivo, export: str, folder: LockedFolder) -> None:
     """Put the files of an export into a folder, and show how much has arrived."""
     try:
         with transferring("downloading") as show:
             manifest = client.exports.download(export, folder, on_progress=show)
     except (KeyboardInterrupt, CrivoError, OSError):
-        say(f"crivo: `crivo exports download {export} --to {folder}` goes on with the download")
+        command = f"crivo exports download {export} --to {folder.path}"
+        say(f"crivo: `{command}` goes on with the download")
         raise
-    warn_of_others(folder, manifest)
+    warn_of_others(folder.path, manifest)
 
 
 def print_export(client: Crivo, export: Export, service: Service) -> None:

@@ -10,7 +10,7 @@ from cyclopts.types import NonNegativeInt
 from crivo.cli.arguments import Service, labels_argument
 from crivo.cli.export_choices import choices_of
 from crivo.cli.export_errors import naming_options
-from crivo.cli.export_target import require_directory, require_not_newer
+from crivo.cli.export_target import require_replaceable, reserved
 from crivo.cli.export_view import download_files, print_export, wait_for_export
 from crivo.cli.output import write_json, write_line
 from crivo.export_models import Export
@@ -121,15 +121,21 @@ def download(
     timeout
         Seconds to wait for the end.
     force
-        Also replace an export of a later snapshot.
+        Also replace an export of another dataset, of a later snapshot or with other choices.
     """
     service = service or Service()
-    require_directory(to)
-    with service.client() as client:
-        found = wait_for_export(client, export, timeout=timeout)
+    with service.client() as client, reserved(to) as locked:
+        found = wait_for_export(client, export, to, timeout=timeout)
         if not force:
-            require_not_newer(to, dataset=found.input.dataset, snapshot=found.input.snapshot)
-        download_files(client, export, to)
+            require_replaceable(
+                client,
+                to,
+                dataset=found.input.dataset,
+                snapshot=found.input.snapshot,
+                choices=choices_of(found),
+                export=str(found.id),
+            )
+        download_files(client, export, locked)
         print_export(client, found, service)
 
 

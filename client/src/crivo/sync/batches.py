@@ -11,6 +11,7 @@ from crivo.events import Watch
 from crivo.options import Ref, ReplayFilter, SubmitOptions
 from crivo.result_lines import ResultLines, result_of
 from crivo.sync.driver import Driver
+from crivo.waits import OnState
 
 Id = UUID | str
 
@@ -77,9 +78,16 @@ class Batches:
         """Show a batch as it is."""
         return self._driver.do(flows.show(self._session, batch))
 
-    def wait(self, batch: Id, *, timeout: float | None = None) -> Batch:
-        """Wait until every item is final. Raises NotFinished after `timeout` seconds."""
-        return self._driver.do(flows.wait(self._session, batch, timeout=timeout))
+    def wait(
+        self, batch: Id, *, timeout: float | None = None, on_progress: OnState[Batch] | None = None
+    ) -> Batch:
+        """Wait until every item is final. Raises NotFinished after `timeout` seconds.
+
+        `on_progress` is called with the state about once a second, and at the end.
+        """
+        return self._driver.do(
+            flows.wait(self._session, batch, timeout=timeout, on_progress=on_progress)
+        )
 
     def list(self, *, page_size: int = 200) -> Iterator[Batch]:
         """List batches, newest first; pages are requested as they are needed."""
