@@ -121,7 +121,7 @@ def test_waits_and_streams_go_on_through_a_restart(
 
 
 def test_a_wait_for_a_service_that_has_never_responded_ends_soon(
-    faulty: FaultyServer, echo: str
+    faulty: FaultyServer
 ) -> None:
     faulty.faults = [Lost()] * (QUICK.attempts + 1)
 

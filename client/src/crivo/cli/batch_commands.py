@@ -9,7 +9,7 @@ from cyclopts.types import NonNegativeInt
 from crivo.batch_models import Batch, QueuedBatch
 from crivo.cli.arguments import LimitFlags, Service, SubmitFlags
 from crivo.cli.diagnostics import show_error
-from crivo.cli.output import say, write_bytes
+from crivo.cli.output import page_size, say, write_bytes
 from crivo.cli.progress import counting
 from crivo.cli.run_command import opened
 from crivo.errors import CrivoError, NotFinished, Refused, Unreachable
@@ -77,10 +77,12 @@ def list_batches(*, limit: NonNegativeInt = 20, service: Service | None = None) 
     """
     service = service or Service()
     with service.client() as client:
-        found = client.batches.list(page_size=min(limit or 200, 200))
-        service.output.rows(
+        found = client.batches.list(page_size=page_size(limit))
+        service.output.items(
             ("id", "script", "status", "created", "items", "ended", "failed"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            found,
+            _cells,
+            limit=limit,
         )
 
 

@@ -1,7 +1,6 @@
 """`crivo get` and `crivo datasets …`: find records, list and download datasets."""
 
 import re
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final
 
@@ -11,7 +10,7 @@ from msgspec import Raw
 
 from crivo.cli.arguments import Service
 from crivo.cli.exit_codes import UsageError
-from crivo.cli.output import say, write_bytes, write_json
+from crivo.cli.output import page_size, say, write_bytes, write_json
 from crivo.cli.progress import transferring
 from crivo.dataset_models import Dataset, RecordDocument
 from crivo.errors import UnexpectedResponse
@@ -79,10 +78,13 @@ def list_datasets(*, limit: NonNegativeInt = 20, service: Service | None = None)
     """
     service = service or Service()
     with service.client() as client:
-        found = client.datasets.list(page_size=min(limit or 200, 200))
-        service.output.rows(
+        found = client.datasets.list(page_size=page_size(limit))
+        service.output.items(
             ("dataset", "format", "key", "snapshot", "published", "files", "records", "bytes"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            found,
+            _cells,
+            limit=limit,
+            drop=("files", "key", "format"),
         )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from itertools import islice
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -11,7 +10,7 @@ from cyclopts.types import NonNegativeInt
 
 from crivo.cli.arguments import Service, labels_argument
 from crivo.cli.diagnostics import show_error, show_warnings
-from crivo.cli.output import say, write_bytes, write_json, write_line
+from crivo.cli.output import page_size, say, write_bytes, write_json, write_line
 from crivo.cli.progress import waiting
 from crivo.cli.run_command import print_outcome
 from crivo.errors import CrivoError, NotFound
@@ -68,12 +67,13 @@ def list_executions(
         filters["labels"] = labels_argument(label)
     if since is not None:
         filters["created_from"] = since.astimezone()
-    page_size = min(limit or 200, 200)
     with service.client() as client:
-        found = client.executions.list(page_size=page_size, **filters)
-        service.output.rows(
+        found = client.executions.list(page_size=page_size(limit), **filters)
+        service.output.items(
             ("id", "script", "status", "created", "run ms", "error"),
-            ((each, execution_cells(each)) for each in islice(found, limit or None)),
+            found,
+            execution_cells,
+            limit=limit,
         )
 
 

@@ -23,7 +23,7 @@ class Choices(Struct, frozen=True, kw_only=True):
 
     def differences(self, earlier: "Choices") -> Sequence[str]:
         """Name the choices of an earlier export that are other ones."""
-        own, others = self.written(), earlier._written()
+        own, others = self.written(), earlier.written()
         found = [
             f"{name} {others[name] or '(none)'}, not {own[name] or '(none)'}"
             for name in own

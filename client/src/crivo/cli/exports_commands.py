@@ -1,6 +1,5 @@
 """`crivo exports …`: list, show, download and cancel exports, and print tables for them."""
 
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,8 +11,8 @@ from crivo.cli.export_choices import choices_of
 from crivo.cli.export_errors import naming_options
 from crivo.cli.export_target import require_replaceable, reserved
 from crivo.cli.export_view import download_files, print_export, wait_for_export
-from crivo.cli.output import write_json, write_line
-from crivo.export_models import Export
+from crivo.cli.output import page_size, write_json, write_line
+from crivo.export_models import BadRowInfo, Export
 from crivo.options import ExportFilter
 
 exports = App(name="exports", help="List, show, download and cancel exports.", sort_key=12)
@@ -50,10 +49,13 @@ def list_exports(
     if label:
         filters["labels"] = labels_argument(label)
     with service.client() as client:
-        found = client.exports.list(page_size=min(limit or 200, 200), **filters)
-        service.output.rows(
+        found = client.exports.list(page_size=page_size(limit), **filters)
+        service.output.items(
             ("id", "input", "status", "created", "rows in", "duplicates", "rows out", "files"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            found,
+            _cells,
+            limit=limit,
+            drop=("duplicates", "files", "rows in", "created"),
         )
 
 
@@ -88,13 +90,12 @@ def files(export: str, /, *, limit: NonNegativeInt = 0, service: Service | None 
     """
     service = service or Service()
     with service.client() as client:
-        found = client.exports.files(export, page_size=min(limit or 200, 200))
-        service.output.rows(
+        found = client.exports.files(export, page_size=page_size(limit))
+        service.output.items(
             ("path", "rows", "bytes", "sha256"),
-            (
-                (each, (each.path, each.rows, each.bytes, each.sha256))
-                for each in islice(found, limit or None)
-            ),
+            found,
+            lambda each: (each.path, each.rows, each.bytes, each.sha256),
+            limit=limit,
         )
 
 
@@ -152,23 +153,12 @@ def errors(export: str, /, *, limit: NonNegativeInt = 0, service: Service | None
     """
     service = service or Service()
     with service.client() as client:
-        found = client.exports.errors(export, excerpt=True, page_size=min(limit or 200, 200))
-        service.output.rows(
+        found = client.exports.errors(export, excerpt=True, page_size=page_size(limit))
+        service.output.items(
             ("path", "line", "pointer", "kind", "error", "excerpt"),
-            (
-                (
-                    each,
-                    (
-                        each.path,
-                        each.line,
-                        each.error.pointer,
-                        each.error.kind,
-                        each.error.message,
-                        each.excerpt,
-                    ),
-                )
-                for each in islice(found, limit or None)
-            ),
+            found,
+            _error_cells,
+            limit=limit,
         )
 
 
@@ -207,6 +197,11 @@ def ddl(
         write_json({"export": export, "dialect": dialect, "sql": sql})
     else:
         write_line(sql.rstrip("\n"))
+
+
+def _error_cells(row: BadRowInfo) -> tuple[object, ...]:
+    error = row.error
+    return (row.path, row.line, error.pointer, error.kind, error.message, row.excerpt)
 
 
 def _cells(export: Export) -> tuple[object, ...]:

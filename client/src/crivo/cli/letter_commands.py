@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Annotated, Final, cast
 
 from cyclopts import App, Group, Parameter
@@ -12,7 +11,7 @@ from cyclopts.types import NonNegativeInt
 from crivo.cli.arguments import Service
 from crivo.cli.diagnostics import show_error
 from crivo.cli.exit_codes import UsageError
-from crivo.cli.output import write_bytes
+from crivo.cli.output import page_size, write_bytes
 from crivo.errors import CrivoError
 from crivo.letter_models import DeadLetter, DeadLetterWithEvent
 from crivo.options import LetterFilter
@@ -81,10 +80,13 @@ def list_letters(
     service = service or Service()
     filters = (flags or LetterFlags()).filters()
     with service.client() as client:
-        found = client.dead_letters.list(page_size=min(limit or 200, 200), **filters)
-        service.output.rows(
+        found = client.dead_letters.list(page_size=page_size(limit), **filters)
+        service.output.items(
             ("id", "pipe", "state", "kind", "failed", "attempts", "schema", "script", "error"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            found,
+            _cells,
+            limit=limit,
+            drop=("attempts", "script", "schema", "state", "pipe"),
         )
 
 

@@ -1,7 +1,6 @@
 """`crivo pipes …`: put, list, show, pause and delete pipes, and send events to them."""
 
 import sys
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from msgspec import DecodeError, json
 
 from crivo.cli.arguments import Service
 from crivo.cli.exit_codes import UsageError
+from crivo.cli.output import page_size
 from crivo.pipe_models import Pipe
 
 pipes = App(
@@ -29,10 +29,13 @@ def list_pipes(*, limit: NonNegativeInt = 20, service: Service | None = None) ->
     """
     service = service or Service()
     with service.client() as client:
-        found = client.pipes.list(page_size=min(limit or 200, 200))
-        service.output.rows(
+        found = client.pipes.list(page_size=page_size(limit))
+        service.output.items(
             ("name", "state", "lag", "in", "forwarded", "refused", "letters", "in/s", "trouble"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            found,
+            _cells,
+            limit=limit,
+            drop=("in/s", "in", "lag", "refused"),
         )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Annotated, Final, cast
 
 from cyclopts import App, Group, Parameter
@@ -12,7 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from crivo.cli.arguments import Service
 from crivo.cli.exit_codes import OutcomeDiffers, UsageError
-from crivo.cli.output import clipped, say, write_json, write_line
+from crivo.cli.output import clipped, page_size, say, write_json, write_line
 from crivo.cli.progress import counting
 from crivo.errors import NotFinished, Refused, Unreachable
 from crivo.options import RedriveFilter, RedriveListFilter, ReplayFilter
@@ -175,10 +174,13 @@ def list_redrives(
     }
     filters = cast("RedriveListFilter", _given(given))
     with service.client() as client:
-        found = client.redrives.list(page_size=min(limit or 200, 200), **filters)
-        service.output.rows(
+        found = client.redrives.list(page_size=page_size(limit), **filters)
+        service.output.items(
             ("id", "status", "matched", "moved", "failed again", "remaining", "trouble"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            found,
+            _cells,
+            limit=limit,
+            drop=("remaining", "matched"),
         )
 
 

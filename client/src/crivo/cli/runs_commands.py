@@ -1,6 +1,5 @@
 """`crivo runs …`: list, show, read, cancel and repeat runs over datasets."""
 
-from itertools import islice
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -9,6 +8,7 @@ from cyclopts.types import NonNegativeInt
 from crivo.cli.arguments import Service, labels_argument
 from crivo.cli.dataset_run import print_run, show_run_error, wait_for_run
 from crivo.cli.exit_codes import OutcomeDiffers
+from crivo.cli.output import page_size
 from crivo.cli.run_view import duration
 from crivo.options import RunFilter
 from crivo.run_models import Run
@@ -52,10 +52,13 @@ def list_runs(
     if label:
         filters["labels"] = labels_argument(label)
     with service.client() as client:
-        found = client.runs.list(page_size=min(limit or 200, 200), **filters)
-        service.output.rows(
+        found = client.runs.list(page_size=page_size(limit), **filters)
+        service.output.items(
             ("id", "script", "input", "status", "created", "parts", "done", "failed", "output"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            found,
+            _cells,
+            limit=limit,
+            drop=("parts", "output", "done", "created"),
         )
 
 
@@ -102,13 +105,12 @@ def errors(run: str, /, *, limit: NonNegativeInt = 0, service: Service | None = 
     """
     service = service or Service()
     with service.client() as client:
-        found = client.runs.errors(run, excerpt=True, page_size=min(limit or 200, 200))
-        service.output.rows(
+        found = client.runs.errors(run, excerpt=True, page_size=page_size(limit))
+        service.output.items(
             ("path", "line", "kind", "error", "excerpt"),
-            (
-                (each, (each.path, each.line, each.error.kind, each.error.message, each.excerpt))
-                for each in islice(found, limit or None)
-            ),
+            found,
+            lambda each: (each.path, each.line, each.error.kind, each.error.message, each.excerpt),
+            limit=limit,
         )
 
 
