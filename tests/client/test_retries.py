@@ -120,9 +120,7 @@ def test_waits_and_streams_go_on_through_a_restart(
         assert not faulty.faults
 
 
-def test_a_wait_for_a_service_that_has_never_responded_ends_soon(
-    faulty: FaultyServer
-) -> None:
+def test_a_wait_for_a_service_that_has_never_responded_ends_soon(faulty: FaultyServer) -> None:
     faulty.faults = [Lost()] * (QUICK.attempts + 1)
 
     with Crivo(faulty.url, retry=QUICK) as client, pytest.raises(crivo.Unreachable):

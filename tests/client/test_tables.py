@@ -21,9 +21,9 @@ ROWS: Final = (
 
 def written(width: int, drop: Sequence[str] = ("attempts", "failed")) -> str:
     table, _ = lay_out(COLUMNS, ROWS, width=width, drop=drop)
-    console = Console(file=StringIO(), width=width, highlight=False)
-    console.print(table)
-    lines = console.file.getvalue().splitlines()
+    file = StringIO()
+    Console(file=file, width=width, highlight=False).print(table)
+    lines = file.getvalue().splitlines()
     assert all(len(line) <= max(width, len(ID)) for line in lines)
     return "\n".join(lines)
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from crivo.library import __all__ as __all__
 else:
 
-    def __getattr__(name):
+    def __getattr__(name: str) -> object:
         """Load the library when it is first used: the command handles Ctrl-C before that."""
         if find_spec(f"{__name__}.{name}") is not None:
             return import_module(f"{__name__}.{name}")

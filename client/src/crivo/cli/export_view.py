@@ -91,11 +91,12 @@ def print_export(client: Crivo, export: Export, service: Service) -> None:
     if empty := _always_null(client, export):
         say(f"crivo: no record has a value for {', '.join(empty)}; check --column")
     choices = "".join(f"; {name} {fact}" for name, fact in choices_of(export).facts().items())
+    since = "" if export.since is None else f" since {export.since}"
     say(
-        f"export {export.id} of {export.input}: {export.rows_in:,} rows in, "
-        f"{export.duplicates:,} duplicates dropped, {export.rows_out or 0:,} rows out, "
-        f"{export.files or 0:,} files, {export.bytes or 0:,} bytes"
-        f"{_changed(client, export)}{choices}"
+        f"export {export.id} of {export.input}: {export.rows_in:,} rows in{since}, "
+        f"{export.duplicates:,} duplicates dropped, {export.rows_out or 0:,} rows out"
+        f"{_kept(client, export)}, "
+        f"{export.files or 0:,} files, {export.bytes or 0:,} bytes{choices}"
     )
 
 
@@ -119,16 +120,17 @@ def _always_null(client: Crivo, export: Export) -> list[str]:
     return [name for name in empty if name in untyped]
 
 
-def _changed(client: Crivo, export: Export) -> str:
-    """Say how much an export that continues another has written."""
+def _kept(client: Crivo, export: Export) -> str:
+    """Say how much of an export that continues another was written, and how much was kept."""
     if export.since is None:
         return ""
     manifest: Manifest = client.exports.manifest(export.id)
     # Files are named for the export that wrote them.
     own = f"{str(export.id).rpartition('-')[2]}-"
-    folders = [each.path.rpartition("/") for each in manifest.files]
-    written = [folder for folder, _, name in folders if name.startswith(own)]
+    written = [each for each in manifest.files if each.path.rpartition("/")[2].startswith(own)]
+    folders = {each.path.rpartition("/")[0] for each in written}
+    rows = sum(each.rows for each in written)
     return (
-        f", of them {len(written):,} new files in {len(set(written)):,} partitions "
-        f"since {export.since}"
+        f" in all (of them {rows:,} in {len(written):,} new files of the {len(folders):,} "
+        f"partitions that have changed, {manifest.rows_out - rows:,} kept)"
     )

@@ -252,7 +252,7 @@ def _facts(export: Export) -> dict[str, object]:
             "engine": export.receipt.engine,
             "cpu ms": export.receipt.cpu_ms,
             "memory": export.receipt.peak_memory_bytes,
-            "attempts": export.receipt.attempts,
+            "attempts": f"{export.receipt.attempts} for {export.receipt.tasks} tasks",
         }
     if export.error is not None:
         facts["error"] = f"{export.error.kind}: {export.error.message}"

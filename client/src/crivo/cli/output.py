@@ -53,7 +53,7 @@ class Output(Struct, frozen=True, kw_only=True):
             if fact is not None:
                 write_line(f"{name:12} {_local(fact) if sys.stdout.isatty() else _zulu(fact)}")
 
-    def items(  # noqa: PLR0913 - a list, and how much of it is shown
+    def items(
         self,
         columns: Sequence[str],
         items: Iterable[T],

@@ -10,6 +10,7 @@ from cyclopts.types import NonNegativeInt, PositiveInt
 from msgspec import UNSET, Raw, UnsetType
 
 from crivo.cli.arguments import Service
+from crivo.cli.error_kinds import ErrorKind
 from crivo.cli.exit_codes import OutcomeDiffers, UsageError
 from crivo.cli.output import clipped, page_size, say, write_json, write_line
 from crivo.cli.progress import counting
@@ -32,9 +33,7 @@ class RedriveFlags:
     execution: Annotated[
         str | None, Parameter(help="The failed executions of a script, such as `cards@3`.")
     ] = None
-    kind: Annotated[
-        str | None, Parameter(help="Only what has failed in this way, such as script_error.")
-    ] = None
+    kind: Annotated[ErrorKind | None, Parameter(help="Only what has failed in this way.")] = None
     schema: Annotated[str | None, Parameter(help="Only letters that events@3 refused.")] = None
     failed_script: Annotated[str | None, Parameter(help="Only letters that clean@6 failed on.")] = (
         None

@@ -31,7 +31,9 @@ def lay_out(
     Of least worth are the columns of `drop`, the first most so, and then those to the right.
     """
     cells = list(zip(*rows, strict=True)) if rows else [() for _ in columns]
-    natural = [max(map(cell_len, (name, *texts))) for name, texts in zip(columns, cells, strict=True)]
+    natural = [
+        max(map(cell_len, (name, *texts))) for name, texts in zip(columns, cells, strict=True)
+    ]
     least = [
         max(cell_len(name), *map(_least, texts), 0)
         for name, texts in zip(columns, cells, strict=True)

@@ -61,6 +61,11 @@ def export_of(name: str) -> str | None:
     return name.removeprefix(_EXPORT) if name.startswith(_EXPORT) else None
 
 
+def is_of_files(name: str) -> bool:
+    """Whether a name is a path or a pattern, which no dataset is named like."""
+    return "/" in name or "*" in name
+
+
 def _places(sql: str, name: str) -> Iterator[int]:
     for found in _PIECES.finditer(sql):
         if found[0] in (name, as_identifier(name)):
