@@ -106,10 +106,13 @@ def send(
             raise UsageError("--only-new: adds files, so --mode is append")
         options["only_new"] = True
     try:
-        with service.client() as client, _naming_empty(client, dataset):
-            with transferring("sending") as show:
-                options["on_progress"] = show
-                sent = client.datasets.send(source, dataset, key=flags.pointer, **options)
+        with (
+            service.client() as client,
+            _naming_empty(client, dataset),
+            transferring("sending") as show,
+        ):
+            options["on_progress"] = show
+            sent = client.datasets.send(source, dataset, key=flags.pointer, **options)
     except NothingNew as nothing:
         if not service.as_json:
             say(f"crivo: {nothing}")

@@ -100,7 +100,8 @@ class Query:
             f"{f'to_json({alias})' if each[1].id in _NESTED else alias} AS {as_identifier(each[0])}"
             for alias, each in zip(aliases, columns, strict=True)
         )
-        return f"SELECT {shown} FROM ({self._sql}) AS t({', '.join(aliases)})"
+        named = f"({self._sql}) AS t({', '.join(aliases)})"
+        return f"SELECT {shown} FROM {named}"  # noqa: S608 - the user's own statement
 
     def _fetched(self) -> Iterator[tuple[object, ...]]:
         while True:
