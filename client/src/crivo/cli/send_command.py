@@ -105,25 +105,22 @@ def send(
         if flags.mode != "append":
             raise UsageError("--only-new: adds files, so --mode is append")
         options["only_new"] = True
-    try:
-        with (
-            service.client() as client,
-            _naming_empty(client, dataset),
-            transferring("sending") as show,
-        ):
-            options["on_progress"] = show
-            sent = client.datasets.send(source, dataset, key=flags.pointer, **options)
-    except NothingNew as nothing:
-        if not service.as_json:
-            say(f"crivo: {nothing}")
-        return
-    except NotPublished as error:
-        if not service.as_json:
-            show_failure(source, error)
-            # A line has an error for each place that a schema refuses.
-            bad_lines = len({(each.path, each.line) for each in error.bad_lines})
-            service.output.facts(error.totals, _facts(error.totals, bad_lines=bad_lines))
-        raise
+    with service.client() as client, _naming_empty(client, dataset, service):
+        try:
+            with transferring("sending") as show:
+                options["on_progress"] = show
+                sent = client.datasets.send(source, dataset, key=flags.pointer, **options)
+        except NothingNew as nothing:
+            if not service.as_json:
+                say(f"crivo: {nothing}")
+            return
+        except NotPublished as error:
+            if not service.as_json:
+                show_failure(source, error)
+                # A line has an error for each place that a schema refuses.
+                bad_lines = len({(each.path, each.line) for each in error.bad_lines})
+                service.output.facts(error.totals, _facts(error.totals, bad_lines=bad_lines))
+            raise
     facts = {
         "dataset": f"{sent.dataset}@{sent.snapshot.number}",
         **_facts(sent, bad_lines=0),
@@ -135,13 +132,13 @@ def send(
 
 
 @contextmanager
-def _naming_empty(client: Crivo, dataset: str) -> Iterator[None]:
+def _naming_empty(client: Crivo, dataset: str, service: SendService) -> Iterator[None]:
     """Say how a dataset that an earlier failure has left empty is made anew."""
     try:
         yield
     except (NotPublished, Conflict):
         with suppress(CrivoError):
-            if client.datasets.show(dataset).latest_snapshot is None:
+            if not service.as_json and client.datasets.show(dataset).latest_snapshot is None:
                 say(
                     f"crivo: {dataset} exists and is empty; `crivo datasets delete {dataset} --yes`"
                     " lets it be made anew, with another format, key or schema"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from crivo.queries.readers import as_identifier
+from crivo.queries.readers import as_identifier, as_text
 
 _QUOTED: Final = r"""
     '(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$
@@ -68,7 +68,7 @@ def is_of_files(name: str) -> bool:
 
 def _places(sql: str, name: str) -> Iterator[int]:
     for found in _PIECES.finditer(sql):
-        if found[0] in (name, as_identifier(name)):
+        if found[0] in (name, as_identifier(name), as_text(name)):
             yield found.start()
     for found in re.finditer(rf"\b{re.escape(name)}\b", sql):
         yield found.start()
