@@ -1,4 +1,4 @@
-"""What takes long goes on while the service is restarted, and waits for no other."""
+"""Waits, streams and downloads go on while the service is restarted."""
 
 from collections.abc import Iterator
 from typing import Final
