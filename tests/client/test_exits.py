@@ -128,6 +128,25 @@ def test_ctrl_c_leaves_the_execution_and_says_so(crivo: CrivoCommand, system: Sy
     crivo("executions", "cancel", execution["id"])
 
 
+@pytest.mark.parametrize("module", ["httpx", "cyclopts"])
+def test_ctrl_c_while_the_command_is_loaded_ends_it_quietly(
+    crivo: CrivoCommand, module: str
+) -> None:
+    # Its import does not end.
+    folder = crivo.home / "modules"
+    folder.mkdir()
+    stuck = "import sys, time\nsys.stderr.write('loading')\nsys.stderr.flush()\ntime.sleep(60)\n"
+    (folder / f"{module}.py").write_text(stuck)
+    path = f"{folder}{os.pathsep}{crivo.environ['PYTHONPATH']}"
+    with crivo.started("scripts", "list", PYTHONPATH=path) as process:
+        assert process.stderr is not None
+        assert process.stderr.read(7) == b"loading"
+        process.send_signal(signal.SIGINT)
+        message, code = process.stderr.read(), process.wait(60)
+
+    assert (code, message) == (ExitCode.INTERRUPTED, b"crivo: interrupted\n")
+
+
 def test_the_exit_codes_are_documented(crivo: CrivoCommand) -> None:
     readme = (ROOT / "client" / "README.md").read_text()
     help_ = crivo("--help").text

@@ -114,6 +114,7 @@ def test_the_command_asks_for_an_export_and_downloads_it(
         (("--latest", "timestamp", "--partition", "domain"), "add --dedupe KEY"),
         (("--column", "=x"), "NAME=MEMBER"),
         (("--to", "file"), "is not a directory"),
+        (("--to", "missing/out"), "there is no directory missing; create it, or mount its disk"),
     ],
 )
 def test_what_cannot_be_exported_is_said_before(
@@ -165,19 +166,59 @@ def test_an_export_replaces_what_an_earlier_one_put_there(
     assert not (tmp_path / A).parent.exists()
 
 
-def test_an_older_export_replaces_no_newer_one_unless_forced(
+BY_DAY: Final = ("--dedupe", "event_id", "--latest", "timestamp", "--partition", "day,domain")
+
+
+def test_an_export_of_something_else_replaces_nothing_unless_forced(
     crivo: CrivoCommand, service: StandInExports
 ) -> None:
     service.files = {A: b"a"}
-    crivo("export", "events", "--to", "out")
+    crivo("export", "events@4", "--to", "out", *BY_DAY)
     (crivo.home / "out" / "mine.parquet").touch()
+    before = content(crivo.home / "out")
+    for arguments, reason in (
+        (("events@3", *BY_DAY), "events@4 (1 files), which is newer than events@3"),
+        (("events", *BY_DAY[:4]), "levels year=/timestamp,month=/timestamp,day=/timestamp,domain="),
+        (("events", "--dedupe", "/data/id", *BY_DAY[2:]), "key /event_id, not /data/id"),
+        (("events", *BY_DAY, "--column", "domain"), "other columns"),
+    ):
+        refused = crivo("export", *arguments, "--to", "out")
+        assert (refused.code, reason in refused.err) == (ExitCode.USAGE, True), refused.err
+    assert len(service.asked) == 1
+    assert crivo("export", "events@4", "--to", "out", *BY_DAY).code == 0
 
-    refused = crivo("export", "events@3", "--to", "out")
-    forced = crivo("export", "events@3", "--to", "out", "--force")
+    other = crivo("export", "others", "--to", "elsewhere", *BY_DAY, "--detach").text.strip()
+    refused = crivo("exports", "download", other, "--to", "out")
+    kept = content(crivo.home / "out").keys()
+    forced = crivo("exports", "download", other, "--to", "out", "--force")
 
-    assert (refused.code, "events@4, which is newer" in refused.err) == (ExitCode.USAGE, True)
-    assert (forced.code, len(service.asked)) == (0, 2)
-    assert "not of the export (1), such as out/mine.parquet" in forced.err
+    assert (refused.code, kept) == (ExitCode.USAGE, before.keys())
+    assert "events@4 (1 files), not of others; --force replaces it" in refused.err
+    assert (forced.code, "not of the export (1), such as out/mine.parquet" in forced.err) == (
+        0,
+        True,
+    )
+    assert not (crivo.home / "elsewhere").exists()
+
+
+def test_a_folder_belongs_to_one_export_from_its_start(
+    crivo: CrivoCommand, service: StandInExports
+) -> None:
+    service.files = {A: b"a"}
+    service.stuck = Stuck(path="wait=")
+    with crivo.started("export", "events", "--to", "out") as process:
+        assert service.stuck.reached.wait(60)
+
+        busy = crivo("export", "events", "--to", "out")
+
+        process.send_signal(signal.SIGINT)
+        message = process.communicate()[1].decode()
+
+    [export] = service.exports
+    assert (busy.code, "another process writes" in busy.err) == (ExitCode.REFUSED, True)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert f"`crivo exports download {export} --to out` waits for its files" in message
+    assert not (crivo.home / "out").exists()
 
 
 def test_many_partitions_are_counted(crivo: CrivoCommand, service: StandInExports) -> None:

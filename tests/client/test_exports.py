@@ -107,12 +107,16 @@ def test_an_export_says_what_it_has_done(crivo: CrivoCommand) -> None:
     (folder / "2.jsonl").write_text('{"id":2,"data":{"id":"z"}}\n')
     crivo("send", "said/2.jsonl", name, "--key", "/id")
     later = crivo("export", name, *arguments, *columns, "--since", "1")
-    wrong = crivo("export", name, "--to", "out", "--column", "data:text")
+    wrong = crivo("export", name, "--to", "other", "--column", "data:text")
+    nowhere = crivo("export", name, "--to", "s3://bucket/events")
     no_location = crivo("exports", "ddl", crivo("exports", "list").text.split("\t")[0])
 
     assert "no row has a value for wrong; check --column" in first.err
     assert "key /id; latest the last in file order; levels kind=/id" in first.err
-    assert "1 new files in 1 partitions since 1" in later.err
+    assert "1 rows in since 1" in later.err
+    assert "2 rows out in all (of them 1 in 1 new files of the 1 partitions that have" in later.err
+    assert "changed, 1 kept)" in later.err
+    assert "CRIVO_EXPORT_DESTINATIONS. `--to DIRECTORY` downloads the files" in nowhere.err
     assert "crivo: --column data: 'text' is not a type" in wrong.err
     assert "crivo: --location: is missing" in no_location.err
     shown = crivo("exports", "show", later.err.split("export ")[1].split()[0]).text

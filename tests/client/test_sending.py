@@ -315,7 +315,7 @@ def test_the_command_sums_up_what_it_sent(crivo: CrivoCommand, folder: Path, dat
         "bytes        31",
         "bad lines    0",
         "without key  1",
-        "duplicates   1",
+        "duplicates   1 within parts; across parts and files none are counted",
         "parts        2, sent now 1",
     ]
     assert (other_key.code, "key" in other_key.err) == (ExitCode.REFUSED, True)

@@ -29,7 +29,6 @@ RECORD: Final = (
     b'{"event_id":"1","timestamp":"2021-01-14T00:00:00Z","domain":"a","event_type":"b",'
     b'"data":{"id":"2"}}'
 )
-_INPUT: Final = SnapshotRef(dataset="events", snapshot=4)
 _TYPES: Final = {"year": "int", "month": "int", "day": "int"}
 _NOW: Final = datetime(2021, 2, 1, tzinfo=UTC)
 
@@ -43,13 +42,15 @@ class StandInExports(FaultyServer):
         # The next exports that are asked for, and what was asked.
         self.files: dict[str, bytes] = {}
         self.asked: list[Any] = []
+        self._requests: dict[str, Any] = {}
         # A file that no manifest lists.
         self.leaves_out: str | None = None
 
-    def add(self, files: dict[str, bytes]) -> str:
-        """Add an export, and return its id."""
+    def add(self, files: dict[str, bytes], request: dict[str, Any] | None = None) -> str:
+        """Add an export, by default of `events@4`, and return its id."""
         export = str(uuid4())
         self.exports[export] = files
+        self._requests[export] = request or {"dataset": "events"}
         return export
 
     def downloads(self) -> list[str]:
@@ -86,7 +87,7 @@ class StandInExports(FaultyServer):
 
     def _create(self, request: Seen) -> Scripted:
         self.asked.append(json.decode(request.body))
-        export = self.add(self.files)
+        export = self.add(self.files, self.asked[-1])
         queued = QueuedExport(id=UUID(export), status="queued", url=f"/exports/{export}")
         return _answer(queued, status=202)
 
@@ -96,9 +97,9 @@ class StandInExports(FaultyServer):
         return Export(
             id=UUID(export),
             status="succeeded",
-            input=_INPUT,
+            input=self._input(export),
             since=None,
-            request=Raw(b"{}"),
+            request=Raw(json.encode(self._requests[export])),
             labels={},
             created_at=_NOW,
             started_at=_NOW,
@@ -116,6 +117,10 @@ class StandInExports(FaultyServer):
             partitions=[ExportPartition(path=each, rows=1, files=1, bytes=3) for each in folders],
         )
 
+    def _input(self, export: str) -> SnapshotRef:
+        name, _, snapshot = self._requests[export]["dataset"].partition("@")
+        return SnapshotRef(dataset=name, snapshot=int(snapshot or 4))
+
     def _manifest(self, export: str) -> Manifest:
         first = min(self.exports[export], default="").split("/")[:-1]
         levels = [each.partition("=")[0] for each in first]
@@ -125,7 +130,7 @@ class StandInExports(FaultyServer):
         return Manifest(
             export=UUID(export),
             format="parquet",
-            input=_INPUT,
+            input=self._input(export),
             input_sha256="0" * 64,
             output_sha256=_output_sha256(self.exports[export]),
             rows_in=5,

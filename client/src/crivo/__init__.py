@@ -1,150 +1,16 @@
 """Client of Crivo: push JavaScript scripts, run them over JSON, read results."""
 
-from crivo.aio.client import AsyncCrivo
-from crivo.batch_models import Batch, BatchResult, QueuedBatch
-from crivo.bodies import Data
-from crivo.comparison_models import Comparison
-from crivo.dataset_models import BadLine, Dataset, File, Record, Sent, Snapshot
-from crivo.errors import (
-    AccessDenied,
-    Conflict,
-    CrivoError,
-    ExecutionCancelled,
-    ExecutionFailed,
-    ExportCancelled,
-    ExportDamaged,
-    ExportFailed,
-    ExportInProgress,
-    Fault,
-    Gone,
-    InvalidKey,
-    InvalidRequest,
-    InvalidSource,
-    InvalidUrl,
-    NoResult,
-    NotFinished,
-    NotFound,
-    NothingToSend,
-    NotPublished,
-    Problem,
-    Refused,
-    RunCancelled,
-    RunFailed,
-    SchemaRejected,
-    ScriptRejected,
-    SendInProgress,
-    StillRunning,
-    TooLarge,
-    TooManyRequests,
-    Unavailable,
-    UnexpectedResponse,
-    Unreachable,
-)
-from crivo.export_models import BadRowInfo, Export, ExportFile, Manifest, QueuedExport
-from crivo.letter_models import DeadLetter, DeadLetterWithEvent, LetterCount
-from crivo.models import Console, Execution, Queued, Receipt, Result
-from crivo.pipe_models import AcceptedEvents, EventCounts, EventRates, Pipe, PipeLag
-from crivo.record_flows import Key
-from crivo.redrive_models import Redrive, RedrivePlan
-from crivo.retries import Retry
-from crivo.run_models import FailedRecord, QueuedRun, Run, RunError, RunProgress, RunResult
-from crivo.schema_models import (
-    CheckedSchema,
-    PushedSchema,
-    Schema,
-    SchemaVerdict,
-    SchemaVersion,
-    Validated,
-)
-from crivo.script_models import Alias, Finding, Pushed, Script, Version
-from crivo.sync.client import Crivo
-from crivo.version import __version__
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "AcceptedEvents",
-    "AccessDenied",
-    "Alias",
-    "AsyncCrivo",
-    "BadLine",
-    "BadRowInfo",
-    "Batch",
-    "BatchResult",
-    "CheckedSchema",
-    "Comparison",
-    "Conflict",
-    "Console",
-    "Crivo",
-    "CrivoError",
-    "Data",
-    "Dataset",
-    "DeadLetter",
-    "DeadLetterWithEvent",
-    "EventCounts",
-    "EventRates",
-    "Execution",
-    "ExecutionCancelled",
-    "ExecutionFailed",
-    "Export",
-    "ExportCancelled",
-    "ExportDamaged",
-    "ExportFailed",
-    "ExportFile",
-    "ExportInProgress",
-    "FailedRecord",
-    "Fault",
-    "File",
-    "Finding",
-    "Gone",
-    "InvalidKey",
-    "InvalidRequest",
-    "InvalidSource",
-    "InvalidUrl",
-    "Key",
-    "LetterCount",
-    "Manifest",
-    "NoResult",
-    "NotFinished",
-    "NotFound",
-    "NotPublished",
-    "NothingToSend",
-    "Pipe",
-    "PipeLag",
-    "Problem",
-    "Pushed",
-    "PushedSchema",
-    "Queued",
-    "QueuedBatch",
-    "QueuedExport",
-    "QueuedRun",
-    "Receipt",
-    "Record",
-    "Redrive",
-    "RedrivePlan",
-    "Refused",
-    "Result",
-    "Retry",
-    "Run",
-    "RunCancelled",
-    "RunError",
-    "RunFailed",
-    "RunProgress",
-    "RunResult",
-    "Schema",
-    "SchemaRejected",
-    "SchemaVerdict",
-    "SchemaVersion",
-    "Script",
-    "ScriptRejected",
-    "SendInProgress",
-    "Sent",
-    "Snapshot",
-    "StillRunning",
-    "TooLarge",
-    "TooManyRequests",
-    "Unavailable",
-    "UnexpectedResponse",
-    "Unreachable",
-    "Validated",
-    "Version",
-    "__version__",
-]
+if TYPE_CHECKING:
+    from crivo.library import *  # noqa: F403 - the names are listed there
+    from crivo.library import __all__ as __all__
+else:
+
+    def __getattr__(name: str) -> object:
+        """Load the library when it is first used: the command handles Ctrl-C before that."""
+        if find_spec(f"{__name__}.{name}") is not None:
+            return import_module(f"{__name__}.{name}")
+        return getattr(import_module(f"{__name__}.library"), name)

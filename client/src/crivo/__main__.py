@@ -1,5 +1,5 @@
 """`python -m crivo`: the command line."""
 
-from crivo.cli.main import main
+from crivo.cli.start import main
 
 main()

@@ -14,7 +14,7 @@ from crivo.models import Page
 from crivo.options import Ref, ReplayFilter, SubmitOptions, as_query, conditions_on_executions
 from crivo.retries import Flow
 from crivo.session import Session
-from crivo.waits import ACCEPTANCE_SECONDS, acceptance, wait_for_end
+from crivo.waits import ACCEPTANCE_SECONDS, OnState, acceptance, wait_for_end
 from crivo.wire import JSON, Request, path_to
 
 # A list of values, or the lines as they are: bytes, a Path, an open binary file, or an iterator.
@@ -62,9 +62,17 @@ def show(session: Session, batch: UUID | str) -> Flow[Batch]:
     return (yield from session.get(path_of(batch), Batch))
 
 
-def wait(session: Session, batch: UUID | str, *, timeout: float | None) -> Flow[Batch]:
+def wait(
+    session: Session,
+    batch: UUID | str,
+    *,
+    timeout: float | None,
+    on_progress: OnState[Batch] | None,
+) -> Flow[Batch]:
     """Wait until every item is final. Raises NotFinished after `timeout` seconds."""
-    found = yield from wait_for_end(session, path_of(batch), Batch, timeout=timeout)
+    found = yield from wait_for_end(
+        session, path_of(batch), Batch, timeout=timeout, on_state=on_progress
+    )
     if not found.is_final:
         message = f"batch {batch} has finished {found.ended} of {found.items} after {timeout:g} s"
         raise NotFinished(message, found)

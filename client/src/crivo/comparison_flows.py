@@ -11,7 +11,7 @@ from crivo.errors import NotFinished
 from crivo.options import Ref
 from crivo.retries import Flow
 from crivo.session import Session
-from crivo.waits import acceptance, wait_for_end
+from crivo.waits import OnState, acceptance, wait_for_end
 from crivo.wire import path_to
 
 
@@ -41,10 +41,17 @@ def show(session: Session, comparison: UUID | str) -> Flow[Comparison]:
     return (yield from session.get(_path_of(comparison), Comparison))
 
 
-def wait(session: Session, comparison: UUID | str, *, timeout: float | None) -> Flow[Comparison]:
+def wait(
+    session: Session,
+    comparison: UUID | str,
+    *,
+    timeout: float | None,
+    on_progress: OnState[Comparison] | None,
+) -> Flow[Comparison]:
     """Wait until a comparison has finished. Raises NotFinished after `timeout` seconds."""
-    path = _path_of(comparison)
-    found = yield from wait_for_end(session, path, Comparison, timeout=timeout)
+    found = yield from wait_for_end(
+        session, _path_of(comparison), Comparison, timeout=timeout, on_state=on_progress
+    )
     if not found.is_final:
         ended = f"{found.progress.ended} of {found.progress.executions} executions"
         message = f"comparison {comparison} has finished {ended} after {timeout:g} s"

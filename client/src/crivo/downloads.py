@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from crivo.errors import CrivoError, UnexpectedResponse, Unreachable
-from crivo.retries import Retry, pause_before_resuming
+from crivo.retries import Retry, patient, pause_before_resuming
 from crivo.wire import Reply, Request
 
 _PARTIAL: Final = 206
@@ -18,7 +18,7 @@ class Download:
         self.finished = False
         self.received = 0
         self._path = path
-        self._retry = retry
+        self._retry = self._usual = retry
         self._failures = 0
         self._etag: str | None = None
 
@@ -38,6 +38,7 @@ class Download:
             raise UnexpectedResponse(
                 f"{reply.url} changed while it was being read", status=reply.status
             )
+        self._retry = patient(self._usual)
         self._etag = reply.headers.get("etag")
 
     def items(self, chunk: bytes) -> Iterator[bytes]:

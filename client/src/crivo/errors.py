@@ -42,6 +42,10 @@ class NothingToSend(InvalidSource):
     """There are no files, or none that is new."""
 
 
+class NothingNew(NothingToSend):
+    """All files were sent before, and have not changed since."""
+
+
 class SendInProgress(CrivoError):
     """Another process sends the same directory to the same dataset."""
 

@@ -7,7 +7,7 @@ from msgspec import DecodeError, ValidationError
 
 from crivo.errors import CrivoError, UnexpectedResponse, Unreachable
 from crivo.json_text import decode
-from crivo.retries import Retry, pause_before_resuming
+from crivo.retries import Retry, patient, pause_before_resuming
 from crivo.waits import EndingT
 from crivo.wire import Reply, Request
 
@@ -25,7 +25,7 @@ class Watch(Generic[EndingT]):
         self.finished = False
         self._path = path
         self._shape = shape
-        self._retry = retry
+        self._retry = self._usual = retry
         self._failures = 0
         self._last_id = ""
         self._text = b""
@@ -42,6 +42,7 @@ class Watch(Generic[EndingT]):
         self._text = b""
         if reply.error is not None:
             raise reply.error
+        self._retry = patient(self._usual)
         if reply.status == _NO_CONTENT:
             self.finished = True
         elif not reply.headers.get("content-type", "").startswith(_EVENTS):

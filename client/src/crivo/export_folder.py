@@ -2,24 +2,19 @@
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from msgspec import DecodeError, ValidationError, json
 
-from crivo.errors import ExportDamaged, ExportInProgress, UnexpectedResponse
+from crivo.errors import ExportDamaged, UnexpectedResponse
+from crivo.export_lock import OWN, LockedFolder
 from crivo.export_models import Manifest, ManifestFile
 from crivo.saving import replacing
 
-if sys.platform != "win32":
-    import fcntl
-
 SUCCESS: Final = "_SUCCESS"
-# As at a destination. Readers of tables leave out what begins with an underscore.
-_OWN: Final = "_crivo"
 # What begins with it and is no name of a Parquet file, no pattern finds either.
 _STAGING: Final = "staging"
 
@@ -32,11 +27,12 @@ class ExportFolder:
     when it begins again. Only files that a manifest in `_crivo` names are ever deleted.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path | str | LockedFolder, manifest: Manifest) -> None:
         """Check the list of files, and their paths. Raises UnexpectedResponse."""
         _require_all_files(manifest)
-        self._folder = folder
-        self._own = folder / _OWN
+        self._given = folder
+        self._folder = folder.path if isinstance(folder, LockedFolder) else Path(folder)
+        self._own = self._folder / OWN
         self._staging = self._own / _STAGING
         self._manifest = manifest
         self._files = {self._target(each.path): each for each in manifest.files}
@@ -45,15 +41,9 @@ class ExportFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes out. Raises ExportInProgress, ExportDamaged, OSError."""
-        self._staging.mkdir(parents=True, exist_ok=True)
-        with (self._own / "lock").open("ab") as file:
-            if sys.platform != "win32":
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise ExportInProgress(
-                        f"another process writes an export into {self._folder}"
-                    ) from None
+        is_locked = isinstance(self._given, LockedFolder)
+        with nullcontext() if is_locked else LockedFolder(self._folder):
+            self._staging.mkdir(exist_ok=True)
             self._earlier = self._read_earlier()
             yield
 
@@ -101,7 +91,7 @@ class ExportFolder:
             if path.name != name:
                 path.unlink()
         with replacing(self._folder / SUCCESS) as success:
-            success.write(f"{_OWN}/{name}\n".encode())
+            success.write(f"{OWN}/{name}\n".encode())
         for path in self._staging.iterdir():
             path.unlink()
         self._staging.rmdir()
@@ -120,7 +110,7 @@ class ExportFolder:
         return found
 
     def _manifests(self) -> list[Path]:
-        return [*self._own.glob("*.json"), *self._own.glob("*.json.begun")]
+        return manifests_in(self._folder)
 
     def _delete(self, path: Path) -> None:
         path.unlink(missing_ok=True)
@@ -138,9 +128,15 @@ class ExportFolder:
         """Return where a file belongs. Raises UnexpectedResponse for what leads elsewhere."""
         parts = PurePosixPath(path).parts
         leads_out = path.startswith("/") or ".." in parts or "\\" in path or ":" in path
-        if leads_out or not parts or parts[0] in {_OWN, SUCCESS}:
+        if leads_out or not parts or parts[0] in {OWN, SUCCESS}:
             raise UnexpectedResponse(f"the service names a file {path!r}", status=200)
         return self._folder.joinpath(*parts)
+
+
+def manifests_in(folder: Path) -> list[Path]:
+    """List the manifests of the exports in a folder, and of one that is being moved to it."""
+    own = folder / OWN
+    return [*own.glob("*.json"), *own.glob("*.json.begun")]
 
 
 class CheckedFile:

@@ -16,9 +16,7 @@ from msgspec import DecodeError, Struct, ValidationError, json
 
 from crivo.errors import SendInProgress
 from crivo.folders import FileState, SourceFile
-
-if sys.platform != "win32":
-    import fcntl
+from crivo.locking import open_locked
 
 
 class _Began(Struct, frozen=True, kw_only=True, tag="began"):
@@ -83,30 +81,8 @@ class Journal:
             self._path.unlink(missing_ok=True)
 
     def _open_locked(self) -> BinaryIO:
-        while True:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-            file: BinaryIO = os.fdopen(descriptor, "r+b", buffering=0)
-            try:
-                self._lock(file)
-                # A send that ended meanwhile has deleted the file that was opened.
-                if self._is_at_its_path(file):
-                    return file
-            except BaseException:
-                file.close()
-                raise
-            file.close()
-
-    def _is_at_its_path(self, file: BinaryIO) -> bool:
         try:
-            return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
-        except FileNotFoundError:
-            return False
-
-    def _lock(self, file: BinaryIO) -> None:
-        if sys.platform == "win32":
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return open_locked(self._path, mode=0o600)
         except BlockingIOError:
             raise SendInProgress(
                 f"another process sends this to the same dataset; it has locked {self._path}"

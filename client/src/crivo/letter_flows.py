@@ -17,7 +17,7 @@ from crivo.letter_models import (
 )
 from crivo.models import Page
 from crivo.options import LetterFilter, as_query, conditions_on_letters
-from crivo.retries import Flow, Retry, pause_before_resuming
+from crivo.retries import Flow, Retry, patient, pause_before_resuming
 from crivo.session import Session
 from crivo.wire import Reply, Request, path_to
 
@@ -78,7 +78,7 @@ class LetterLines:
         """Start before the first letter."""
         self.finished = False
         self._query = [*as_query(conditions_on_letters(filters)), ("form", "full")]
-        self._retry = retry
+        self._retry = self._usual = retry
         self._failures = 0
         self._last: UUID | None = None
         self._parts: list[bytes] = []
@@ -93,6 +93,7 @@ class LetterLines:
         self._parts = []
         if reply.error is not None:
             raise reply.error
+        self._retry = patient(self._usual)
 
     def items(self, chunk: bytes) -> Iterator[tuple[bytes, DeadLetterWithEvent]]:
         """Yield the lines that a chunk completes, and the letters in them."""

@@ -18,7 +18,7 @@ from crivo.options import (
 from crivo.redrive_models import Redrive, RedrivePlan
 from crivo.retries import Flow
 from crivo.session import Session
-from crivo.waits import acceptance, wait_for_end
+from crivo.waits import OnState, acceptance, wait_for_end
 from crivo.wire import Request, path_to
 
 
@@ -49,9 +49,17 @@ def show(session: Session, redrive: UUID | str) -> Flow[Redrive]:
     return (yield from session.get(path_of(redrive), Redrive))
 
 
-def wait(session: Session, redrive: UUID | str, *, timeout: float | None) -> Flow[Redrive]:
+def wait(
+    session: Session,
+    redrive: UUID | str,
+    *,
+    timeout: float | None,
+    on_progress: OnState[Redrive] | None,
+) -> Flow[Redrive]:
     """Wait until a re-drive has ended. Raises NotFinished after `timeout` seconds."""
-    found = yield from wait_for_end(session, path_of(redrive), Redrive, timeout=timeout)
+    found = yield from wait_for_end(
+        session, path_of(redrive), Redrive, timeout=timeout, on_state=on_progress
+    )
     if not found.is_final:
         tried = f"{found.tried} of {found.matched}"
         raise NotFinished(f"re-drive {redrive} has tried {tried} after {timeout:g} s", found)

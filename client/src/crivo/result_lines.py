@@ -8,7 +8,7 @@ from msgspec import DecodeError, Struct, ValidationError
 from crivo.batch_models import BatchResult
 from crivo.errors import CrivoError, UnexpectedResponse, Unreachable
 from crivo.json_text import decode
-from crivo.retries import Retry, pause_before_resuming
+from crivo.retries import Retry, patient, pause_before_resuming
 from crivo.wire import Reply, Request
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class ResultLines:
         self._request = Request(
             method="GET", path=path, query=[("status", each) for each in statuses]
         )
-        self._retry = retry
+        self._retry = self._usual = retry
         self._failures = 0
         self._last = 0
         self._parts: list[bytes] = []
@@ -45,6 +45,7 @@ class ResultLines:
         self._parts = []
         if reply.error is not None:
             raise reply.error
+        self._retry = patient(self._usual)
 
     def items(self, chunk: bytes) -> Iterator[bytes]:
         """Yield the lines that a chunk completes."""

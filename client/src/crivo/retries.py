@@ -9,7 +9,9 @@ it out once however often it arrives. A service that refuses the key (0.1.0 does
 without it; then it is repeated only if the service has certainly not carried it out.
 """
 
+import math
 import random
+import time
 import uuid
 from collections.abc import Generator
 from typing import Final, TypeAlias, TypeVar, cast
@@ -60,6 +62,42 @@ class Retry(Struct, frozen=True, kw_only=True):
             return None
         bound = min(self.max_pause, self.first_pause * 2 ** min(failures - 1, 30))
         return (retry_after or 0.0) + random.uniform(0.0, bound)  # noqa: S311 - no secret
+
+
+# As many times the attempts as usual: about a minute.
+_PATIENCE: Final = 6
+
+
+class Patience(Retry, frozen=True, kw_only=True):
+    """More attempts than usual, for what takes long: the service may be restarted meanwhile.
+
+    After `deadline`, by the monotonic clock, there are only the usual ones.
+    """
+
+    usual: Retry
+    deadline: float | None
+
+    def pause(self, failures: int, *, retry_after: float | None) -> float | None:
+        """Return the pause after this many failures; None: give up."""
+        left = math.inf if self.deadline is None else self.deadline - time.monotonic()
+        if left <= 0:
+            return self.usual.pause(failures, retry_after=retry_after)
+        pause = super().pause(failures, retry_after=retry_after)
+        return None if pause is None else min(pause, left)
+
+
+def patient(retry: Retry, *, deadline: float | None = None) -> Retry:
+    """Return a retry with more attempts, unless requests are not repeated at all."""
+    if retry.attempts <= 1 or isinstance(retry, Patience):
+        return retry
+    return Patience(
+        attempts=retry.attempts * _PATIENCE,
+        first_pause=retry.first_pause,
+        max_pause=retry.max_pause,
+        max_retry_after=retry.max_retry_after,
+        usual=retry,
+        deadline=deadline,
+    )
 
 
 class Keys:

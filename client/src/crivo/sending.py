@@ -21,6 +21,7 @@ from crivo.dataset_models import HeldUpload, Sent, Snapshot, Upload, UploadPart
 from crivo.errors import (
     InvalidRequest,
     NotFound,
+    NothingNew,
     NothingToSend,
     Refused,
     TooLarge,
@@ -38,8 +39,6 @@ from crivo.zstandard import compress
 Job: TypeAlias = Callable[[], Flow[None]]
 
 PARALLEL: Final = 4
-# A send is patient: it takes long, and the service may be restarted meanwhile.
-_PATIENCE: Final = 6
 _OK: Final = 200
 _APPEND: Final = "append"
 _PATH_POINTER: Final = "/path"
@@ -69,10 +68,12 @@ class Sending:
             # The new files alone would become the dataset.
             raise ValueError("only_new=True adds to a dataset: it needs the mode append")
         if not found.files:
-            raise NothingToSend(f"{source}: holds no files to send")
+            patterns = " or ".join(map(repr, options.get("include", ())))
+            matching = f" whose whole name matches {patterns}" if patterns else ""
+            raise NothingToSend(f"{source}: holds no files{matching} to send")
         for each in found.files:
             check_name(each.name)
-        self._session = session.with_attempts(_PATIENCE)
+        self._session = session.patient()
         self._source = source
         self._dataset = dataset
         self._key = key
@@ -196,7 +197,7 @@ class Sending:
     def _leave_out(self, published: Mapping[str, FileState]) -> None:
         new = [each for each in self._files if published.get(each.name) != each.state]
         if not new:
-            raise NothingToSend(f"{self._source}: holds no new files to send")
+            raise NothingNew(f"{self._source}: holds no new files to send")
         self._files = new
         self._found = self._found.only({each.name for each in new})
         self._report = Report(self._found, show=self._show)

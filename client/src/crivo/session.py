@@ -4,11 +4,17 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Self
 
-from msgspec.structs import replace
-
 from crivo.errors import InvalidKey
-from crivo.retries import Flow, Keys, Retry, deliver
+from crivo.retries import Flow, Keys, Retry, deliver, patient
 from crivo.wire import Reply, Request, T, checked_url
+
+
+class Contact:
+    """Whether the service has ever responded: one that has not is not waited for."""
+
+    def __init__(self) -> None:
+        """Assume nothing about the service."""
+        self.is_made = False
 
 
 class Session:
@@ -22,10 +28,13 @@ class Session:
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.retry = retry
         self.keys = Keys()
+        self.contact = Contact()
 
     def deliver(self, request: Request) -> Flow[Reply]:
         """Carry out a request. Raises CrivoError."""
-        return (yield from deliver(request, retry=self.retry, keys=self.keys))
+        reply = yield from deliver(request, retry=self.retry, keys=self.keys)
+        self.contact.is_made = True
+        return reply
 
     def fetch(self, request: Request, shape: type[T]) -> Flow[T]:
         """Carry out a request, and read the response."""
@@ -35,9 +44,8 @@ class Session:
         """Read a resource."""
         return (yield from self.fetch(Request(method="GET", path=path, query=query), shape))
 
-    def with_attempts(self, factor: int) -> Self:
-        """Copy it with as many times the attempts, unless requests are not repeated at all."""
-        patient = copy(self)
-        if self.retry.attempts > 1:
-            patient.retry = replace(self.retry, attempts=self.retry.attempts * factor)
-        return patient
+    def patient(self, *, deadline: float | None = None) -> Self:
+        """Copy it with more attempts, for what takes long; after a deadline there are no more."""
+        copied = copy(self)
+        copied.retry = patient(self.retry, deadline=deadline)
+        return copied

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from crivo.bodies import Body
 from crivo.errors import Refused
@@ -30,6 +30,7 @@ class Ending(Protocol):
 
 
 EndingT = TypeVar("EndingT", bound=Ending)
+OnState: TypeAlias = Callable[[EndingT], None]
 
 
 def acceptance(
@@ -53,17 +54,21 @@ def wait_for_end(
     shape: type[EndingT],
     *,
     timeout: float | None,
-    on_state: Callable[[EndingT], None] | None = None,
+    on_state: OnState[EndingT] | None = None,
 ) -> Flow[EndingT]:
     """Wait until a resource is final; return it as it is by then, or after `timeout` seconds.
 
-    `on_state` gets it after each request, and about once a second.
+    `on_state` gets it after each request, and about once a second. Once the service has responded,
+    the wait goes on while it is restarted.
     """
     step = _WAIT_SECONDS if on_state is None else _SHOWN_SECONDS
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
+        is_long = on_state is None and session.contact.is_made
+        step = _WAIT_SECONDS if is_long else _SHOWN_SECONDS
         left = step if deadline is None else max(0.0, deadline - time.monotonic())
-        found = yield from _wait_once(session, path, shape, seconds=min(left, step))
+        asked = session.patient(deadline=deadline) if session.contact.is_made else session
+        found = yield from _wait_once(asked, path, shape, seconds=min(left, step))
         if on_state is not None:
             on_state(found)
         if found.is_final or (deadline is not None and time.monotonic() >= deadline):

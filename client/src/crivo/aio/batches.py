@@ -10,6 +10,7 @@ from crivo.batch_flows import Inputs
 from crivo.batch_models import Batch, BatchResult, QueuedBatch, QueuedReplays, ReplayPlan
 from crivo.options import Ref, ReplayFilter, SubmitOptions
 from crivo.result_lines import ResultLines, result_of
+from crivo.waits import OnState
 
 Id = UUID | str
 
@@ -73,9 +74,16 @@ class AsyncBatches(AsyncCalls):
         """Show a batch as it is."""
         return await self._driver.do(flows.show(self._session, batch))
 
-    async def wait(self, batch: Id, *, timeout: float | None = None) -> Batch:
-        """Wait until every item is final. Raises NotFinished after `timeout` seconds."""
-        return await self._driver.do(flows.wait(self._session, batch, timeout=timeout))
+    async def wait(
+        self, batch: Id, *, timeout: float | None = None, on_progress: OnState[Batch] | None = None
+    ) -> Batch:
+        """Wait until every item is final. Raises NotFinished after `timeout` seconds.
+
+        `on_progress` is called with the state about once a second, and at the end.
+        """
+        return await self._driver.do(
+            flows.wait(self._session, batch, timeout=timeout, on_progress=on_progress)
+        )
 
     def list(self, *, page_size: int = 200) -> AsyncIterator[Batch]:
         """List batches, newest first; pages are requested as they are needed."""

@@ -8,8 +8,10 @@ from uuid import UUID
 
 from crivo import export_flows as flows
 from crivo.aio.calls import AsyncCalls
+from crivo.downloads import Download
 from crivo.export_flows import OnProgress
 from crivo.export_folder import ExportFolder
+from crivo.export_lock import LockedFolder
 from crivo.export_models import BadRowInfo, Export, ExportFile, Manifest, QueuedExport
 from crivo.options import ExportFilter, ExportOptions
 from crivo.streams import OnBytes
@@ -68,7 +70,7 @@ class AsyncExports(AsyncCalls):
         return self._bytes(flows.path_of_file(export, path))
 
     async def download(
-        self, export: Id, folder: Path | str, *, on_progress: OnBytes | None = None
+        self, export: Id, folder: Path | str | LockedFolder, *, on_progress: OnBytes | None = None
     ) -> Manifest:
         """Put the files into a folder, below `year=…/month=…`; return their manifest.
 
@@ -78,13 +80,16 @@ class AsyncExports(AsyncCalls):
         the export has not finished, NotFound if its files are elsewhere, ExportInProgress, OSError.
         """
         manifest = await self.manifest(export)
-        target = ExportFolder(Path(folder), manifest)
+        retry = self._session.patient().retry
+        target = ExportFolder(folder, manifest)
         with target.locked():
             missing = await asyncio.to_thread(target.missing)
             done, total = 0, sum(each.bytes for each in missing)
             for each in missing:
                 with target.staging(each) as file:
-                    async for chunk in self.file_chunks(export, each.path):
+                    address = flows.path_of_file(export, each.path)
+                    chunks = self._driver.stream(Download(address, retry=retry))
+                    async for chunk in chunks:
                         # To the page cache: a thread for each chunk would cost more.
                         done += file.write(chunk)
                         if on_progress is not None:

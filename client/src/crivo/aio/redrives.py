@@ -8,6 +8,7 @@ from crivo import redrive_flows as flows
 from crivo.aio.calls import AsyncCalls
 from crivo.options import RedriveFilter, RedriveListFilter, Ref
 from crivo.redrive_models import Redrive, RedrivePlan
+from crivo.waits import OnState
 
 Id = UUID | str
 
@@ -45,9 +46,20 @@ class AsyncRedrives(AsyncCalls):
         """Show a re-drive as it is."""
         return await self._driver.do(flows.show(self._session, redrive))
 
-    async def wait(self, redrive: Id, *, timeout: float | None = None) -> Redrive:
-        """Wait until it has ended. Raises NotFinished after `timeout` seconds."""
-        return await self._driver.do(flows.wait(self._session, redrive, timeout=timeout))
+    async def wait(
+        self,
+        redrive: Id,
+        *,
+        timeout: float | None = None,
+        on_progress: OnState[Redrive] | None = None,
+    ) -> Redrive:
+        """Wait until it has ended. Raises NotFinished after `timeout` seconds.
+
+        `on_progress` is called with the state about once a second, and at the end.
+        """
+        return await self._driver.do(
+            flows.wait(self._session, redrive, timeout=timeout, on_progress=on_progress)
+        )
 
     def list(
         self, *, page_size: int = 200, **filters: Unpack[RedriveListFilter]

@@ -9,7 +9,7 @@ from crivo.batch_models import Batch, QueuedBatch
 from crivo.cli.arguments import Limit, LimitFlags, Service, SubmitFlags
 from crivo.cli.diagnostics import show_error
 from crivo.cli.output import page_size, say, write_bytes
-from crivo.cli.progress import counting, wait_in_steps
+from crivo.cli.progress import counting
 from crivo.cli.run_command import opened
 from crivo.errors import CrivoError, NotFinished, Refused, Unreachable
 from crivo.sync.client import Crivo
@@ -137,17 +137,12 @@ def cancel(batch_id: str, /, *, service: Service | None = None) -> None:
 def wait_for_batch(client: Crivo, queued: QueuedBatch, *, timeout: float | None) -> Batch:
     """Wait for the end of a batch, and show its progress on a terminal. Raises NotFinished."""
     try:
-        with counting(f"batch {queued.id}", queued.items) as show_count:
-            return wait_in_steps(
-                lambda seconds: client.batches.wait(queued.id, timeout=seconds),
-                timeout=timeout,
-                count=_ended,
-                show=show_count,
-            )
+        with counting(f"batch {queued.id}", queued.items, _ended) as show:
+            return client.batches.wait(queued.id, timeout=timeout, on_progress=show)
     except (KeyboardInterrupt, NotFinished, Refused, Unreachable):
         say(
-            f"crivo: batch {queued.id} goes on; `crivo batches show ID` shows its progress, "
-            "`crivo batches cancel ID` ends it"
+            f"crivo: batch {queued.id} goes on; `crivo batches show {queued.id}` shows its "
+            f"progress, `crivo batches cancel {queued.id}` ends it"
         )
         raise
 
@@ -184,5 +179,5 @@ def _cells(found: Batch) -> tuple[object, ...]:
     )
 
 
-def _ended(state: object) -> int:
-    return state.ended if isinstance(state, Batch) else 0
+def _ended(state: Batch) -> int:
+    return state.ended

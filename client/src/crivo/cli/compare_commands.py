@@ -9,7 +9,7 @@ from msgspec import UNSET, Raw, UnsetType
 from crivo.cli.arguments import Service, two_versions
 from crivo.cli.exit_codes import OutcomeDiffers
 from crivo.cli.output import clipped, say, write_json, write_line
-from crivo.cli.progress import counting, wait_in_steps
+from crivo.cli.progress import counting
 from crivo.comparison_models import ComparedRun, Comparison, Difference
 from crivo.errors import NotFinished, Refused, Unreachable
 
@@ -58,15 +58,14 @@ def compare(
             service.output.document(started, str(started.id))
             return
         try:
-            with counting(f"comparison {started.id}", started.progress.executions) as show_count:
-                found = wait_in_steps(
-                    lambda seconds: client.comparisons.wait(started.id, timeout=seconds),
-                    timeout=timeout,
-                    count=_ended,
-                    show=show_count,
-                )
+            executions = started.progress.executions
+            with counting(f"comparison {started.id}", executions, _ended) as show:
+                found = client.comparisons.wait(started.id, timeout=timeout, on_progress=show)
         except (KeyboardInterrupt, NotFinished, Refused, Unreachable):
-            say(f"crivo: comparison {started.id} goes on; `crivo comparisons show ID` shows it")
+            say(
+                f"crivo: comparison {started.id} goes on; "
+                f"`crivo comparisons show {started.id}` shows it"
+            )
             raise
     # An alias as the old version is the one to be moved.
     is_alias = not before.isdigit() and before != "latest"
@@ -151,5 +150,5 @@ def _number(selector: str) -> int | str:
     return int(selector) if selector.isascii() and selector.isdigit() else selector
 
 
-def _ended(state: object) -> int:
-    return state.progress.ended if isinstance(state, Comparison) else 0
+def _ended(state: Comparison) -> int:
+    return state.progress.ended

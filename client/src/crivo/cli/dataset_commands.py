@@ -78,6 +78,7 @@ def list_datasets(*, limit: Limit = 20, service: Service | None = None) -> None:
             found,
             _cells,
             limit=limit,
+            drop=("files", "key", "format"),
         )
 
 

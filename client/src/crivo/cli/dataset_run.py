@@ -48,7 +48,8 @@ def wait_for_run(client: Crivo, run: str, *, timeout: float | None, service: Ser
             return client.runs.wait(run, timeout=timeout, on_progress=show)
     except (KeyboardInterrupt, NotFinished, Refused, Unreachable):
         say(
-            f"crivo: run {run} goes on; `crivo runs show {run}` shows its progress, "
+            f"crivo: run {run} goes on; `crivo runs result {run}` waits for its result, "
+            f"`crivo runs show {run}` shows its progress, "
             f"`crivo runs cancel {run}` ends it"
         )
         raise

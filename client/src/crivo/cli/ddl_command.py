@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from crivo.cli.arguments import Service
+from crivo.cli.export_errors import naming_options
 from crivo.cli.output import write_json, write_line
 from crivo.options import TableOptions
 
@@ -47,7 +48,7 @@ def ddl(
         options["name"] = name
     if location is not None:
         options["location"] = location
-    with service.client() as client:
+    with service.client() as client, naming_options():
         sql = client.schemas.ddl(schema, dialect, **options)
     if to is not None:
         to.write_text(sql, encoding="utf-8")

@@ -1,10 +1,11 @@
 """Read what an export was asked for, and say it in a few words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from msgspec import Struct, json
+from msgspec import Struct, convert, json
 
 from crivo.export_models import Export
+from crivo.options import ExportOptions
 
 
 class _Deduplicate(Struct, frozen=True, kw_only=True):
@@ -25,6 +26,17 @@ class Choices(Struct, frozen=True, kw_only=True):
     to: str | None = None
     on_bad_row: str | None = None
 
+    def differences(self, earlier: "Choices") -> Sequence[str]:
+        """Name the choices of an earlier export that are other ones."""
+        own, others = self.written(), earlier.written()
+        found = [
+            f"{name} {others[name] or '(none)'}, not {own[name] or '(none)'}"
+            for name in own
+            if own[name] != others[name]
+        ]
+        # They are many, or long.
+        return [*found, "other columns"] if self.pointers() != earlier.pointers() else found
+
     def facts(self) -> Mapping[str, str]:
         """Return the key, the time that decides and the levels of folders, where there are any."""
         facts = {}
@@ -36,13 +48,38 @@ class Choices(Struct, frozen=True, kw_only=True):
             facts["levels"] = ",".join(map(_level, self.partition_by))
         return facts
 
+    def written(self) -> Mapping[str, str]:
+        """Return all but the columns in a form to compare."""
+        facts = self.facts()
+        return {
+            "key": facts.get("key", ""),
+            "latest": facts.get("latest", ""),
+            "levels": ",".join(_level(each, named=True) for each in self.partition_by),
+            "script": self.script or "",
+        }
+
+    def pointers(self) -> Mapping[str, tuple[object, object]]:
+        """Return the pointers and types of the columns in a form to compare."""
+        return {
+            name: (each.get("pointer"), each.get("type"))
+            if isinstance(each, dict)
+            else (each, None)
+            for name, each in (self.columns or {}).items()
+        }
+
 
 def choices_of(export: Export) -> Choices:
     """Return what an export was asked for."""
     return json.decode(export.request, type=Choices)
 
 
-def _level(level: Mapping[str, str] | str) -> str:
-    if isinstance(level, str):
-        return level
-    return ",".join(f"{name}={pointer}" for name, pointer in level.items())
+def wanted_choices(options: ExportOptions) -> Choices:
+    """Return what an export will be asked for."""
+    return convert(options, Choices)
+
+
+def _level(level: Mapping[str, str] | str, *, named: bool = False) -> str:
+    """Write a level; a pointer alone has the last name in it."""
+    if not isinstance(level, str):
+        return ",".join(f"{name}={pointer}" for name, pointer in level.items())
+    return f"{level.rpartition('/')[2]}={level}" if named else level

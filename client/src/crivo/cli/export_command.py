@@ -1,5 +1,6 @@
 """`crivo export`: write a dataset as Parquet files, into a local directory or elsewhere."""
 
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -7,10 +8,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from crivo.cli.arguments import Service, Timeout, split_reference
+from crivo.cli.export_choices import wanted_choices
 from crivo.cli.export_errors import naming_options
 from crivo.cli.export_fields import Fields
 from crivo.cli.export_flags import ExportFlags
-from crivo.cli.export_target import require_directory, require_not_newer
+from crivo.cli.export_target import require_replaceable, reserved
 from crivo.cli.export_view import download_files, print_export, wait_for_export
 from crivo.cli.output import say
 from crivo.sync.client import Crivo
@@ -44,19 +46,25 @@ def export(
     wait
         With --detach, print the export's id, and do not wait for it.
     force
-        Also replace an export of a later snapshot in the directory.
+        Also replace an export of another dataset, of a later snapshot or with other choices in the
+        directory.
     """
     service, flags = service or Service(), flags or ExportFlags()
     folder = None if "://" in to else Path(to)
-    if folder is not None:
-        require_directory(folder)
-        name, snapshot = split_reference(dataset)
-        if snapshot.isdecimal() and not force:
-            require_not_newer(folder, dataset=name, snapshot=int(snapshot))
-    with service.client() as client, naming_options():
+    reservation = nullcontext() if folder is None else reserved(folder)
+    with service.client() as client, naming_options(), reservation as locked:
         # What a script returns cannot be seen before.
         fields = Fields(None if flags.script else _first_record(client, dataset))
         options = flags.options(fields, to=to if folder is None else None)
+        if folder is not None and not force:
+            name, snapshot = split_reference(dataset)
+            require_replaceable(
+                client,
+                folder,
+                dataset=name,
+                snapshot=int(snapshot) if snapshot.isdecimal() else None,
+                choices=wanted_choices(options),
+            )
         queued = client.exports.create(dataset, **options)
         name = str(queued.id)
         if not wait:
@@ -64,9 +72,9 @@ def export(
             if folder is not None and not service.as_json:
                 say(f"crivo: `crivo exports download {name} --to {folder}` gets the files")
             return
-        found = wait_for_export(client, name, timeout=timeout)
-        if folder is not None:
-            download_files(client, name, folder)
+        found = wait_for_export(client, name, folder, timeout=timeout)
+        if locked is not None:
+            download_files(client, name, locked)
         print_export(client, found, service)
 
 

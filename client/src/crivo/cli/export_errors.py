@@ -1,4 +1,4 @@
-"""Name the options of `crivo export` where the API names members of its request."""
+"""Name the options of exports and tables where the API names members of its request."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _OPTIONS: Final = {
     r"^/deduplicate(/[^:]*)?: ": "--dedupe: ",
     r"^/labels(/[^:]*)?: ": "--label: ",
     r"^/(since|script|to): ": r"--\1: ",
-    r"^query parameter (location|name|dialect): ": r"--\1: ",
+    r"^query parameter (location|name|dialect|partition): ": r"--\1: ",
     r"; omit `since` ": "; omit --since ",
     r"`deduplicate/key` \(": "--dedupe (",
     r"`deduplicate/latest_by` \(": "--latest (",
@@ -23,6 +23,15 @@ _OPTIONS: Final = {
     r"`on_bad_row` \(": "--bad-rows (",
     r"`columns` \(": "--column (",
     r"`(to|script)` \(": r"--\1 (",
+    r"; omit it, and download the files$": (
+        "; the operator allows some by CRIVO_EXPORT_DESTINATIONS. `--to DIRECTORY` downloads the "
+        "files"
+    ),
+    r" is a field of the schema$": (
+        " is a field of the schema, and a table has one column of a name: call the level "
+        "otherwise, or let `crivo exports ddl ID` print the table of an export, whose files do not "
+        "have the members that are levels"
+    ),
 }
 
 

@@ -11,6 +11,7 @@ from crivo.cli.output import say, write_json
 from crivo.cli.progress import transferring
 from crivo.errors import CrivoError, InvalidRequest, NotFinished, NotFound, Refused, Unreachable
 from crivo.export_flows import require_success
+from crivo.export_lock import LockedFolder
 from crivo.export_models import Export, Manifest
 from crivo.sync.client import Crivo
 
@@ -19,8 +20,10 @@ _MAX_PARTITIONS: Final = 50
 _AT_EITHER_END: Final = 10
 
 
-def wait_for_export(client: Crivo, export: str, *, timeout: float | None) -> Export:
-    """Wait for the end of an export, and show its progress.
+def wait_for_export(
+    client: Crivo, export: str, folder: Path | None, *, timeout: float | None
+) -> Export:
+    """Wait for the end of an export, and show its progress; `folder` will get its files.
 
     Raises NotFinished, ExportFailed, ExportCancelled.
     """
@@ -36,8 +39,10 @@ def wait_for_export(client: Crivo, export: str, *, timeout: float | None) -> Exp
         # There is none that goes on.
         raise
     except (KeyboardInterrupt, NotFinished, Refused, Unreachable):
+        download = f"`crivo exports download {export} --to {folder}` waits for its files, "
         say(
-            f"crivo: export {export} goes on; `crivo exports show {export}` shows its progress, "
+            f"crivo: export {export} goes on; {'' if folder is None else download}"
+            f"`crivo exports show {export}` shows its progress, "
             f"`crivo exports cancel {export}` ends it"
         )
         raise
@@ -45,15 +50,16 @@ def wait_for_export(client: Crivo, export: str, *, timeout: float | None) -> Exp
     return found
 
 
-def download_files(client: Crivo, export: str, folder: Path) -> None:
+def download_files(client: Crivo, export: str, folder: LockedFolder) -> None:
     """Put the files of an export into a folder, and show how much has arrived."""
     try:
         with transferring("downloading") as show:
             manifest = client.exports.download(export, folder, on_progress=show)
     except (KeyboardInterrupt, CrivoError, OSError):
-        say(f"crivo: `crivo exports download {export} --to {folder}` goes on with the download")
+        command = f"crivo exports download {export} --to {folder.path}"
+        say(f"crivo: `{command}` goes on with the download")
         raise
-    warn_of_others(folder, manifest)
+    warn_of_others(folder.path, manifest)
 
 
 def print_export(client: Crivo, export: Export, service: Service) -> None:
@@ -83,11 +89,12 @@ def print_export(client: Crivo, export: Export, service: Service) -> None:
         say(f"crivo: {export.rows_failed:,} rows were not exported; {lists}")
     _warn_of_columns(export)
     choices = "".join(f"; {name} {fact}" for name, fact in choices_of(export).facts().items())
+    since = "" if export.since is None else f" since {export.since}"
     say(
-        f"export {export.id} of {export.input}: {export.rows_in:,} rows in, "
-        f"{export.duplicates:,} duplicates dropped, {export.rows_out or 0:,} rows out, "
-        f"{export.files or 0:,} files, {export.bytes or 0:,} bytes"
-        f"{_changed(client, export)}{choices}"
+        f"export {export.id} of {export.input}: {export.rows_in:,} rows in{since}, "
+        f"{export.duplicates:,} duplicates dropped, {export.rows_out or 0:,} rows out"
+        f"{_kept(client, export)}, "
+        f"{export.files or 0:,} files, {export.bytes or 0:,} bytes{choices}"
     )
 
 
@@ -124,16 +131,17 @@ def _warn_of_columns(export: Export) -> None:
             )
 
 
-def _changed(client: Crivo, export: Export) -> str:
-    """Say how much an export that continues another has written."""
+def _kept(client: Crivo, export: Export) -> str:
+    """Say how much of an export that continues another was written, and how much was kept."""
     if export.since is None:
         return ""
     manifest: Manifest = client.exports.manifest(export.id)
     # Files are named for the export that wrote them.
     own = f"{str(export.id).rpartition('-')[2]}-"
-    folders = [each.path.rpartition("/") for each in manifest.files]
-    written = [folder for folder, _, name in folders if name.startswith(own)]
+    written = [each for each in manifest.files if each.path.rpartition("/")[2].startswith(own)]
+    folders = {each.path.rpartition("/")[0] for each in written}
+    rows = sum(each.rows for each in written)
     return (
-        f", of them {len(written):,} new files in {len(set(written)):,} partitions "
-        f"since {export.since}"
+        f" in all (of them {rows:,} in {len(written):,} new files of the {len(folders):,} "
+        f"partitions that have changed, {manifest.rows_out - rows:,} kept)"
     )

@@ -9,7 +9,7 @@ from cyclopts.types import NonNegativeInt
 from crivo.cli.arguments import Limit, Service, Timeout, WithLabels, WithStatus, labels_argument
 from crivo.cli.export_choices import choices_of
 from crivo.cli.export_errors import naming_options
-from crivo.cli.export_target import require_directory, require_not_newer
+from crivo.cli.export_target import require_replaceable, reserved
 from crivo.cli.export_view import download_files, print_export, wait_for_export
 from crivo.cli.output import page_size, write_json, write_line
 from crivo.export_models import BadRowInfo, Export, ExportColumnInfo
@@ -47,6 +47,7 @@ def list_exports(
             found,
             _cells,
             limit=limit,
+            drop=("duplicates", "files", "rows in", "created"),
         )
 
 
@@ -111,15 +112,21 @@ def download(
     to
         The directory. What an earlier export put there is replaced.
     force
-        Also replace an export of a later snapshot.
+        Also replace an export of another dataset, of a later snapshot or with other choices.
     """
     service = service or Service()
-    require_directory(to)
-    with service.client() as client:
-        found = wait_for_export(client, export, timeout=timeout)
+    with service.client() as client, reserved(to) as locked:
+        found = wait_for_export(client, export, to, timeout=timeout)
         if not force:
-            require_not_newer(to, dataset=found.input.dataset, snapshot=found.input.snapshot)
-        download_files(client, export, to)
+            require_replaceable(
+                client,
+                to,
+                dataset=found.input.dataset,
+                snapshot=found.input.snapshot,
+                choices=choices_of(found),
+                export=str(found.id),
+            )
+        download_files(client, export, locked)
         print_export(client, found, service)
 
 
@@ -238,7 +245,7 @@ def _facts(export: Export) -> dict[str, object]:
             "engine": export.receipt.engine,
             "cpu ms": export.receipt.cpu_ms,
             "memory": export.receipt.peak_memory_bytes,
-            "attempts": export.receipt.attempts,
+            "attempts": f"{export.receipt.attempts} for {export.receipt.tasks} tasks",
         }
     if export.error is not None:
         facts["error"] = f"{export.error.kind}: {export.error.message}"

@@ -14,6 +14,7 @@ from crivo.cli.arguments import Service
 from crivo.cli.exit_codes import UsageError
 from crivo.cli.output import say
 from crivo.cli.progress import transferring
+from crivo.cli.send_hints import hint_at, reason_of
 from crivo.dataset_models import Sent
 from crivo.errors import (
     CrivoError,
@@ -187,7 +188,11 @@ def show_failure(source: Path, error: NotPublished) -> None:
     for each in error.bad_lines:
         place = f"{folder / each.path}:{each.line}"
         byte = "" if each.byte is None else f" (byte {each.byte})"
-        say(f"{place}: error: {each.message}{byte}", style="bold red")
+        say(f"{place}: error: {reason_of(each)}{byte}", style="bold red")
+    if error.bad_lines:
+        first = error.bad_lines[0]
+        if hint := hint_at(first, folder / first.path):
+            say(f"crivo: {folder / first.path}: {hint}")
     for path in error.changed:
         say(f"{folder / path}: error: changed while it was sent", style="bold red")
 

@@ -9,6 +9,7 @@ from cyclopts import App, Group, Parameter
 
 from crivo.cli.arguments import Limit, Service
 from crivo.cli.diagnostics import show_error
+from crivo.cli.error_kinds import ErrorKind
 from crivo.cli.exit_codes import UsageError
 from crivo.cli.output import page_size, write_bytes
 from crivo.errors import CrivoError
@@ -30,9 +31,7 @@ class LetterFlags:
     """Conditions on dead letters; all of them apply."""
 
     pipe: Annotated[str | None, Parameter(help="Only those of a pipe.")] = None
-    kind: Annotated[
-        str | None, Parameter(help="Only those of a kind, such as input_schema_mismatch.")
-    ] = None
+    kind: Annotated[ErrorKind | None, Parameter(help="Only those of a kind.")] = None
     state: Annotated[str | None, Parameter(help="Only dead, moved or erased ones.")] = None
     schema: Annotated[str | None, Parameter(help="Only those that events@3 refused.")] = None
     script: Annotated[str | None, Parameter(help="Only those that clean@7 failed on.")] = None
@@ -79,6 +78,7 @@ def list_letters(
             found,
             _cells,
             limit=limit,
+            drop=("attempts", "script", "schema", "state", "pipe"),
         )
 
 

@@ -139,11 +139,6 @@ def build() -> App:
     return app
 
 
-def main() -> None:
-    """Run the command line, and exit with its code."""
-    sys.exit(run_arguments(sys.argv[1:]))
-
-
 def run_arguments(arguments: list[str]) -> int:
     """Run a command; return its exit code."""
     # Text of scripts can hold what a terminal's encoding cannot write.

@@ -11,15 +11,14 @@ from typing import Final, TypeVar
 
 from msgspec import Struct, json
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from crivo.cli.tables import lay_out
 
 T = TypeVar("T")
 
 # As many as a page of the API can have.
 _MAX_PAGE: Final = 200
-# Columns that are there to be copied.
-_IDS: Final = {"id", "replay of"}
 _MAX_SHOWN: Final = 120
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _KEPT: Final = {ord("\n"), ord("\t")}
@@ -61,17 +60,32 @@ class Output(Struct, frozen=True, kw_only=True):
         cells: Callable[[T], Sequence[object]],
         *,
         limit: int,
+        drop: Sequence[str] = (),
     ) -> None:
         """Write a list up to a limit, where 0 means all; `cells` stand for an item."""
-        self.rows(columns, ((each, cells(each)) for each in islice(items, limit or None)))
+        found = iter(items)
+        self.rows(
+            columns, ((each, cells(each)) for each in islice(found, limit or None)), drop=drop
+        )
+        if limit and not self.as_json and next(found, None) is not None:
+            say(f"crivo: there are more than these {limit:,}; --limit 0 lists all")
 
-    def rows(self, columns: Sequence[str], rows: Iterable[tuple[object, Sequence[object]]]) -> None:
-        """Write a list: each value as JSON, or as the cells that stand for it."""
+    def rows(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[tuple[object, Sequence[object]]],
+        *,
+        drop: Sequence[str] = (),
+    ) -> None:
+        """Write a list: each value as JSON, or as the cells that stand for it.
+
+        A narrow terminal goes without the columns of `drop` first, then without those on the right.
+        """
         if self.as_json:
             for value, _ in rows:
                 write_json(value)
         elif sys.stdout.isatty():
-            _write_table(columns, (cells for _, cells in rows))
+            _write_table(columns, (cells for _, cells in rows), drop=drop)
         else:
             for _, cells in rows:
                 write_line("\t".join(_cell(_zulu(each)) for each in cells))
@@ -79,7 +93,8 @@ class Output(Struct, frozen=True, kw_only=True):
 
 def page_size(limit: int) -> int:
     """Return how many items to ask for at once, of a list up to a limit, where 0 means all."""
-    return min(limit or _MAX_PAGE, _MAX_PAGE)
+    # One more, which says whether there are more.
+    return min(limit + 1 if limit else _MAX_PAGE, _MAX_PAGE)
 
 
 @cache
@@ -151,13 +166,18 @@ def indented(value: bytes) -> str:
     return text if is_encodable else standard_json.dumps(document, indent=2)
 
 
-def _write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in _IDS)
-    for cells in rows:
-        table.add_row(*(Text(visible(_cell(_local(each)))) for each in cells))
-    Console(highlight=False).print(table)
+def _write_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, drop: Sequence[str]
+) -> None:
+    console = Console(highlight=False)
+    texts = [[visible(_cell(_local(each))) for each in cells] for cells in rows]
+    table, left_out = lay_out(columns, texts, width=console.width, drop=drop)
+    console.print(table)
+    if left_out:
+        say(
+            f"crivo: there is no room for {', '.join(left_out)}: a wider terminal shows them, and "
+            "--json"
+        )
 
 
 def _local(value: object) -> object:

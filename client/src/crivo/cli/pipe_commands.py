@@ -28,6 +28,7 @@ def list_pipes(*, limit: Limit = 20, service: Service | None = None) -> None:
             found,
             _cells,
             limit=limit,
+            drop=("in/s", "in", "lag", "refused"),
         )
 
 
@@ -144,7 +145,8 @@ def _say(service: Service, pipe: Pipe) -> None:
         f"{pipe.name}  {pipe.state}{trouble}\n"
         f"  {' → '.join(parts)}\n"
         f"  waiting {lag}, read {pipe.counts.received} ({pipe.rates.received:g}/s), "
-        f"forwarded {pipe.counts.forwarded}, refused {pipe.counts.refused}, "
+        f"forwarded {pipe.counts.forwarded} (and by re-drives: `crivo redrives list --pipe "
+        f"{pipe.name}`), refused {pipe.counts.refused}, "
         f"dead letters {pipe.dead_letters}"
     )
     service.output.document(pipe, text)

@@ -19,14 +19,11 @@ from rich.progress import (
 )
 
 from crivo.cli.output import terminal
-from crivo.errors import NotFinished
 
 T = TypeVar("T")
 
 # Less is sent before anybody could read the bar.
 _MIN_SHOWN_BYTES: Final = 1024 * 1024
-# A bar moves this often.
-_STEP_SECONDS: Final = 0.5
 
 
 @contextmanager
@@ -51,36 +48,17 @@ def uploading(file: BinaryIO, size: int | None) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def counting(text: str, total: int) -> Iterator[Callable[[int], None] | None]:
-    """Show how many of a known number are done; None: nobody looks."""
+def counting(
+    text: str, total: int, count: Callable[[T], int]
+) -> Iterator[Callable[[T], None] | None]:
+    """Show how many of a known number are done in each state; None: nobody looks."""
     if _is_silent():
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=terminal(), transient=True) as progress:
         task = progress.add_task(text, total=total)
-        yield lambda done: progress.update(task, completed=done)
-
-
-def wait_in_steps(
-    wait: Callable[[float | None], T],
-    *,
-    timeout: float | None,
-    count: Callable[[object], int],
-    show: Callable[[int], None] | None,
-) -> T:
-    """Wait for an end, and show the count of each state on the way; None: nobody looks.
-
-    `wait` waits for a number of seconds, and raises NotFinished with the state by then.
-    """
-    left = timeout
-    while show is not None and (left is None or left > _STEP_SECONDS):
-        try:
-            return wait(_STEP_SECONDS)
-        except NotFinished as unfinished:
-            show(count(unfinished.resource))
-        left = None if left is None else left - _STEP_SECONDS
-    return wait(left)
+        yield lambda state: progress.update(task, completed=count(state))
 
 
 @contextmanager

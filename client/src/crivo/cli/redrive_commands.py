@@ -10,9 +10,11 @@ from cyclopts.types import PositiveInt
 from msgspec import UNSET, Raw, UnsetType
 
 from crivo.cli.arguments import Limit, Service
+from crivo.cli.error_kinds import ErrorKind
 from crivo.cli.exit_codes import OutcomeDiffers, UsageError
-from crivo.cli.output import clipped, page_size, write_json, write_line
-from crivo.cli.progress import counting, wait_in_steps
+from crivo.cli.output import clipped, page_size, say, write_json, write_line
+from crivo.cli.progress import counting
+from crivo.errors import NotFinished, Refused, Unreachable
 from crivo.options import RedriveFilter, RedriveListFilter, ReplayFilter
 from crivo.redrive_models import Redrive, RetrySample
 
@@ -31,9 +33,7 @@ class RedriveFlags:
     execution: Annotated[
         str | None, Parameter(help="The failed executions of a script, such as `cards@3`.")
     ] = None
-    kind: Annotated[
-        str | None, Parameter(help="Only what has failed in this way, such as script_error.")
-    ] = None
+    kind: Annotated[ErrorKind | None, Parameter(help="Only what has failed in this way.")] = None
     schema: Annotated[str | None, Parameter(help="Only letters that events@3 refused.")] = None
     failed_script: Annotated[str | None, Parameter(help="Only letters that clean@6 failed on.")] = (
         None
@@ -121,13 +121,15 @@ def redrive(
         if not wait:
             service.output.document(started, str(started.id))
             return
-        with counting(f"re-drive {started.id}", started.matched) as show_count:
-            found = wait_in_steps(
-                lambda seconds: client.redrives.wait(started.id, timeout=seconds),
-                timeout=timeout,
-                count=_tried,
-                show=show_count,
+        try:
+            with counting(f"re-drive {started.id}", started.matched, _tried) as show:
+                found = client.redrives.wait(started.id, timeout=timeout, on_progress=show)
+        except (KeyboardInterrupt, NotFinished, Refused, Unreachable):
+            say(
+                f"crivo: re-drive {started.id} goes on; `crivo redrives show {started.id}` shows "
+                f"its progress, `crivo redrives cancel {started.id}` ends it"
             )
+            raise
     _report(service, found)
     if found.status != "finished" or found.failed_again or found.left_out:
         raise OutcomeDiffers(f"re-drive {found.id} has {found.status}: {_counts(found)}")
@@ -174,6 +176,7 @@ def list_redrives(
             found,
             _cells,
             limit=limit,
+            drop=("remaining", "matched"),
         )
 
 
@@ -251,5 +254,5 @@ def _text(forward: Raw | UnsetType) -> str | None:
     return None if forward is UNSET else clipped(bytes(forward).decode(errors="replace"))
 
 
-def _tried(found: object) -> int:
-    return found.tried if isinstance(found, Redrive) else 0
+def _tried(found: Redrive) -> int:
+    return found.tried

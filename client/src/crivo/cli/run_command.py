@@ -87,8 +87,9 @@ def run(  # noqa: PLR0913 - one keyword for each group of options
             print_outcome(client, execution, service, data=file)
         except (KeyboardInterrupt, StillRunning, Refused, Unreachable):
             say(
-                f"crivo: execution {queued.id} goes on; `crivo watch ID` follows it, "
-                "`crivo executions cancel ID` ends it"
+                f"crivo: execution {queued.id} goes on; `crivo watch {queued.id}` follows it, "
+                f"`crivo executions result {queued.id}` prints its result, "
+                f"`crivo executions cancel {queued.id}` ends it"
             )
             raise
 

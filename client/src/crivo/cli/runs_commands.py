@@ -47,6 +47,7 @@ def list_runs(
             found,
             _cells,
             limit=limit,
+            drop=("parts", "output", "done", "created"),
         )
 
 

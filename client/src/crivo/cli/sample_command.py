@@ -74,7 +74,7 @@ def events(
     except ModuleNotFoundError as error:
         raise UsageError(f"there is no {error.name}; pip install 'crivo[sample]'") from None
     wanted = EventSample(count=lines, duplicates=duplicates, late=late, days=days, seed=seed)
-    with counting("events", lines) as show:
+    with counting("events", lines, int) as show:
         truth = write_events(wanted, out, on_progress=show)
     facts = {
         "directory": out,

@@ -1,5 +1,7 @@
 """`crivo send`: send a directory of files to a dataset."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,9 +15,10 @@ from crivo.cli.folder_watch import Target, show_failure, watch_folder
 from crivo.cli.output import say
 from crivo.cli.progress import transferring
 from crivo.dataset_models import Totals
-from crivo.errors import NotPublished
+from crivo.errors import Conflict, CrivoError, NothingNew, NotPublished
 from crivo.options import SendOptions
 from crivo.sending import PARALLEL
+from crivo.sync.client import Crivo
 
 
 @Parameter(name="*")
@@ -61,6 +64,7 @@ def send(
     /,
     *,
     flags: SendFlags | None = None,
+    only_new: Annotated[bool, Parameter(show_default=False)] = False,
     watch: Annotated[bool, Parameter(show_default=False)] = False,
     settle: PositiveFloat = 5.0,
     service: SendService | None = None,
@@ -79,6 +83,9 @@ def send(
         A directory, or one file.
     dataset
         The name of the dataset; it is created if there is none.
+    only_new
+        Leave out files that were sent with --only-new or --watch before, and have not changed
+        since. If there are no others, nothing is published, and the command succeeds.
     watch
         Go on until interrupted: each round publishes new and changed files as a snapshot.
     settle
@@ -94,17 +101,26 @@ def send(
         )
         watch_folder(target, settle=settle)
         return
-    try:
-        with service.client() as client, transferring("sending") as show:
-            options["on_progress"] = show
-            sent = client.datasets.send(source, dataset, key=flags.pointer, **options)
-    except NotPublished as error:
-        if not service.as_json:
-            show_failure(source, error)
-            # A line has an error for each place that a schema refuses.
-            bad_lines = len({(each.path, each.line) for each in error.bad_lines})
-            service.output.facts(error.totals, _facts(error.totals, bad_lines=bad_lines))
-        raise
+    if only_new:
+        if flags.mode != "append":
+            raise UsageError("--only-new: adds files, so --mode is append")
+        options["only_new"] = True
+    with service.client() as client, _naming_empty(client, dataset, service):
+        try:
+            with transferring("sending") as show:
+                options["on_progress"] = show
+                sent = client.datasets.send(source, dataset, key=flags.pointer, **options)
+        except NothingNew as nothing:
+            if not service.as_json:
+                say(f"crivo: {nothing}")
+            return
+        except NotPublished as error:
+            if not service.as_json:
+                show_failure(source, error)
+                # A line has an error for each place that a schema refuses.
+                bad_lines = len({(each.path, each.line) for each in error.bad_lines})
+                service.output.facts(error.totals, _facts(error.totals, bad_lines=bad_lines))
+            raise
     facts = {
         "dataset": f"{sent.dataset}@{sent.snapshot.number}",
         **_facts(sent, bad_lines=0),
@@ -115,6 +131,21 @@ def send(
         say(f"crivo: {sent.missing_keys} of {sent.records} records have no key; none finds them")
 
 
+@contextmanager
+def _naming_empty(client: Crivo, dataset: str, service: SendService) -> Iterator[None]:
+    """Say how a dataset that an earlier failure has left empty is made anew."""
+    try:
+        yield
+    except (NotPublished, Conflict):
+        with suppress(CrivoError):
+            if not service.as_json and client.datasets.show(dataset).latest_snapshot is None:
+                say(
+                    f"crivo: {dataset} exists and is empty; `crivo datasets delete {dataset} --yes`"
+                    " lets it be made anew, with another format, key or schema"
+                )
+        raise
+
+
 def _facts(totals: Totals, *, bad_lines: int) -> dict[str, object]:
     return {
         "files": totals.files,
@@ -122,6 +153,8 @@ def _facts(totals: Totals, *, bad_lines: int) -> dict[str, object]:
         "bytes": totals.raw_bytes,
         "bad lines": bad_lines,
         "without key": totals.missing_keys or None,
-        "duplicates": totals.duplicates or None,
+        "duplicates": f"{totals.duplicates} within parts; across parts and files none are counted"
+        if totals.duplicates
+        else None,
         "parts": f"{totals.parts}, sent now {totals.parts_sent}",
     }

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from crivo.queries.readers import as_identifier
+from crivo.queries.readers import as_identifier, as_text
 
 _QUOTED: Final = r"""
     '(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$
@@ -61,9 +61,14 @@ def export_of(name: str) -> str | None:
     return name.removeprefix(_EXPORT) if name.startswith(_EXPORT) else None
 
 
+def is_of_files(name: str) -> bool:
+    """Whether a name is a path or a pattern, which no dataset is named like."""
+    return "/" in name or "*" in name
+
+
 def _places(sql: str, name: str) -> Iterator[int]:
     for found in _PIECES.finditer(sql):
-        if found[0] in (name, as_identifier(name)):
+        if found[0] in (name, as_identifier(name), as_text(name)):
             yield found.start()
     for found in re.finditer(rf"\b{re.escape(name)}\b", sql):
         yield found.start()

@@ -13,11 +13,12 @@ from msgspec import json
 from crivo.errors import InvalidSource, NotFound
 from crivo.queries.errors import QueryFailed, QueryRefused
 from crivo.queries.interruptions import interruptible
-from crivo.queries.names import export_of, place_of, quoted, tables_in
+from crivo.queries.names import export_of, is_of_files, place_of, quoted, tables_in
 from crivo.queries.readers import as_identifier, as_list, as_text
 from crivo.queries.tables import Tables
 
 _EXPLAIN: Final = re.compile(r"\Aexplain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
+_NESTED: Final = frozenset({"array", "list", "map", "struct", "union"})
 _ROWS_AT_ONCE: Final = 1_000
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     # No variables of this program as tables, and no code from elsewhere.
@@ -83,9 +84,24 @@ class Query:
         Return the file, which is gone with the folder. Raises QueryRefused, QueryFailed.
         """
         with _errors():
-            copy = f"COPY ({self._sql}) TO {as_text(str(self._result))} (FORMAT {format_})"
+            sql = self._with_nested_as_json() if format_ == "csv" else self._sql
+            copy = f"COPY ({sql}) TO {as_text(str(self._result))} (FORMAT {format_})"
             interruptible(self._database, lambda: self._database.execute(copy))
         return self._result
+
+    def _with_nested_as_json(self) -> str:
+        """Return the statement, with structures as JSON: in CSV they would be as DuckDB shows."""
+        self._database.execute(f"FROM ({self._sql}) LIMIT 0")
+        columns = self._database.description or []
+        if not any(each[1].id in _NESTED for each in columns):
+            return self._sql
+        aliases = [f"c{at}" for at in range(len(columns))]
+        shown = ", ".join(
+            f"{f'to_json({alias})' if each[1].id in _NESTED else alias} AS {as_identifier(each[0])}"
+            for alias, each in zip(aliases, columns, strict=True)
+        )
+        named = f"({self._sql}) AS t({', '.join(aliases)})"
+        return f"SELECT {shown} FROM {named}"  # noqa: S608 - the user's own statement
 
     def _fetched(self) -> Iterator[tuple[object, ...]]:
         while True:
@@ -99,6 +115,11 @@ class Query:
 
     def _view(self, tables: Tables, name: str) -> Sequence[Path]:
         export = export_of(name)
+        if export is None and is_of_files(name):
+            raise QueryRefused(
+                f"{place_of(self._asked, name)}: a query reaches datasets and exports only, and "
+                f"{name} is neither; DuckDB itself reads files"
+            )
         try:
             if export is None:
                 table = tables.dataset(name, self._database)

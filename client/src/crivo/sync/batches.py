@@ -10,6 +10,7 @@ from crivo.batch_models import Batch, BatchResult, QueuedBatch, QueuedReplays, R
 from crivo.options import Ref, ReplayFilter, SubmitOptions
 from crivo.result_lines import ResultLines, result_of
 from crivo.sync.calls import Calls
+from crivo.waits import OnState
 
 Id = UUID | str
 
@@ -71,9 +72,16 @@ class Batches(Calls):
         """Show a batch as it is."""
         return self._driver.do(flows.show(self._session, batch))
 
-    def wait(self, batch: Id, *, timeout: float | None = None) -> Batch:
-        """Wait until every item is final. Raises NotFinished after `timeout` seconds."""
-        return self._driver.do(flows.wait(self._session, batch, timeout=timeout))
+    def wait(
+        self, batch: Id, *, timeout: float | None = None, on_progress: OnState[Batch] | None = None
+    ) -> Batch:
+        """Wait until every item is final. Raises NotFinished after `timeout` seconds.
+
+        `on_progress` is called with the state about once a second, and at the end.
+        """
+        return self._driver.do(
+            flows.wait(self._session, batch, timeout=timeout, on_progress=on_progress)
+        )
 
     def list(self, *, page_size: int = 200) -> Iterator[Batch]:
         """List batches, newest first; pages are requested as they are needed."""

@@ -7,6 +7,7 @@ from crivo import comparison_flows as flows
 from crivo.comparison_models import Comparison
 from crivo.options import Ref
 from crivo.sync.calls import Calls
+from crivo.waits import OnState
 
 Id = UUID | str
 
@@ -38,6 +39,17 @@ class Comparisons(Calls):
         """Show a comparison as it is."""
         return self._driver.do(flows.show(self._session, comparison))
 
-    def wait(self, comparison: Id, *, timeout: float | None = None) -> Comparison:
-        """Wait until it has finished. Raises NotFinished after `timeout` seconds."""
-        return self._driver.do(flows.wait(self._session, comparison, timeout=timeout))
+    def wait(
+        self,
+        comparison: Id,
+        *,
+        timeout: float | None = None,
+        on_progress: OnState[Comparison] | None = None,
+    ) -> Comparison:
+        """Wait until it has finished. Raises NotFinished after `timeout` seconds.
+
+        `on_progress` is called with the state about once a second, and at the end.
+        """
+        return self._driver.do(
+            flows.wait(self._session, comparison, timeout=timeout, on_progress=on_progress)
+        )
