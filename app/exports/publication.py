@@ -157,11 +157,17 @@ class _Publisher:
             success = await documents.read_replaced(self._folder, self._id)
             await self._folder.delete(manifest_of(self._id))
             await in_turns(self._folder.delete, [each.path for each in self._new])
+            await in_turns(self._folder.delete, await self._unfinished())
             if success is not None:
                 await self._put(SUCCESS, success)
             await self._folder.delete(begun_of(self._id))
         except (TaskFailed, DestinationUnavailable) as error:
             log.warning("export.not_restored", destination=self._folder.url, reason=str(error))
+
+    async def _unfinished(self) -> list[str]:
+        """Return what attempts of this export have not given its name."""
+        found = await documents.find_documents(self._folder)
+        return [path for path, of in found.items() if of == self._id and not path.endswith(".json")]
 
     async def _content(self, file: NamedFile) -> AsyncIterator[bytes]:
         assert file.file.blob_key is not None  # noqa: S101 - only kept files have none

@@ -18,7 +18,7 @@ from app.background import retry_forever
 from app.blobs import BlobLost
 from app.datasets.blob_cleanup import delete_blobs
 from app.execution_errors import error_document
-from app.exports import completion, ending, outcome_store, task_store
+from app.exports import claim_store, completion, ending, outcome_store, task_store
 from app.exports.advance import advance
 from app.exports.attempt import RunTask
 from app.exports.execution import execute
@@ -90,7 +90,7 @@ class Claims(ABC):
         lease_seconds = self._resources.settings.lease_seconds
         began = asyncio.get_running_loop().time()
         async with self._resources.pool.acquire() as conn:
-            task = await task_store.claim_task(
+            task = await claim_store.claim_task(
                 conn, self._worker_id, lease_seconds=lease_seconds, publishes=self.publishes
             )
         if task is None:

@@ -43,7 +43,7 @@ _ACROSS_TENANTS: Final = {
     "app.exports.advance_store.LOCK_ADVANCING": "a worker advances exports of any tenant",
     "app.exports.advance_store.TRY_LOCK_ADVANCING": "a worker advances exports of any tenant",
     "app.exports.advance_store.SELECT_DUE_EXPORTS": "a worker advances exports of any tenant",
-    "app.exports.task_store.CLAIM_TASK": "a worker runs tasks of any tenant",
+    "app.exports.claim_store.CLAIM_TASK": "a worker runs tasks of any tenant",
     "app.exports.task_store.TAKE_TASK": "ids and a fencing token of a worker's own claim",
     "app.exports.retention": "exports, their files and bad rows expire by age, across tenants",
     "app.runs.retention": "runs, and what they keep of records, expire by age, across tenants",

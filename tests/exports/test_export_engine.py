@@ -8,7 +8,7 @@ import uuid_utils.compat as uuid
 from msgspec.structs import replace
 
 from app.db import Connection, Pool
-from app.exports import task_store
+from app.exports import claim_store, task_store
 from app.exports.acceptance_store import has_engine
 from app.exports.first_tasks import first_tasks
 from app.exports.parts import ReadParts
@@ -44,7 +44,7 @@ async def test_a_token_admits_one_attempt_on_an_engine(exports: RunningExports) 
     await exports.create()
     worker, first, second = uuid.uuid7(), uuid.uuid7(), uuid.uuid7()
     async with exports.pool.acquire() as conn:
-        task = await task_store.claim_task(conn, worker, lease_seconds=60, publishes=False)
+        task = await claim_store.claim_task(conn, worker, lease_seconds=60, publishes=False)
         assert task is not None
         assignment = Assignment(
             export_id=task.export_id,

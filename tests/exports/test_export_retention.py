@@ -11,7 +11,7 @@ import uuid_utils.compat as uuid
 from msgspec.structs import replace
 
 from app.db import Pool
-from app.exports import ending, input_store, outcome_store, task_store
+from app.exports import claim_store, ending, input_store, outcome_store
 from app.exports.model import ExportStatus
 from app.exports.plan.model import TaskFailed
 from app.exports.retention import EXPORT_OWNER, delete_exports, delete_files
@@ -90,7 +90,7 @@ async def test_files_of_a_base_that_are_deleted_meanwhile_are_not_kept(
         # Neither sees the other: the export is accepted, its base is read.
         second = await exports.create(base=first)
         async with exports.pool.acquire() as conn:
-            task = await task_store.claim_task(conn, uuid.uuid7(), lease_seconds=60.0)
+            task = await claim_store.claim_task(conn, uuid.uuid7(), lease_seconds=60.0)
             assert task is not None
             read = await input_store.read_input(conn, task)
             outcome = Outcome(report=report(tmp_path, {}), files=(), kept=read.base)

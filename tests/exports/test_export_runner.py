@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from app.blobs import BlobWriter
 from app.db import Pool
-from app.exports import ending, outcome_store, task_store
+from app.exports import claim_store, ending, outcome_store, task_store
 from app.exports.advance import advance_due, grouped
 from app.exports.advance_store import Partition
 from app.exports.model import ExportStatus
@@ -279,7 +279,7 @@ async def test_another_worker_goes_on_where_one_has_died_between_two_stages(
 ) -> None:
     export = await exports.create()
     async with exports.pool.acquire() as conn:
-        task = await task_store.claim_task(conn, uuid.uuid7(), lease_seconds=60.0)
+        task = await claim_store.claim_task(conn, uuid.uuid7(), lease_seconds=60.0)
         assert task is not None
         async with conn.transaction():
             outcome = Outcome(report=report(tmp_path, {}), files=())

@@ -9,7 +9,7 @@ import pytest
 import uuid_utils.compat as uuid
 
 from app.db import Connection, Pool
-from app.exports import ending, outcome_store, store, task_store
+from app.exports import claim_store, ending, outcome_store, store, task_store
 from app.exports.model import ExportStatus
 from app.exports.plan.model import Report
 from app.exports.retention import delete_exports
@@ -29,7 +29,7 @@ async def exports(pool: Pool, settings: Settings) -> AsyncIterator[RunningExport
 
 
 async def claim(conn: Connection, *, seconds: float = 60.0, by: UUID = WORKER) -> ClaimedTask:
-    task = await task_store.claim_task(conn, by, lease_seconds=seconds)
+    task = await claim_store.claim_task(conn, by, lease_seconds=seconds)
     assert task is not None
     return task
 
@@ -57,7 +57,7 @@ async def test_an_expired_lease_is_another_workers_and_the_late_outcome_is_refus
         late = await claim(conn, seconds=-1.0)
         taken = await claim(conn, by=OTHER)
         assert (late.attempts, taken.attempts) == (1, 2)
-        assert await task_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
+        assert await claim_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
         assert not await task_store.renew(conn, late, lease_seconds=60.0, raw_bytes_done=1)
         await task_store.release(conn, late, after_seconds=0.0, counts=True)
         with pytest.raises(LeaseLost):
@@ -70,7 +70,7 @@ async def test_an_expired_lease_is_another_workers_and_the_late_outcome_is_refus
         with pytest.raises(LeaseLost):
             async with conn.transaction():
                 await outcome_store.record(conn, taken, outcome())
-        assert await task_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
+        assert await claim_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
     [row] = await exports.tasks(export)
     assert row["done_token"] == taken.lease_token
     assert (await exports.row(export))["rows_in"] == 1
@@ -136,7 +136,7 @@ async def test_those_of_a_suspended_tenant_rest(exports: RunningExports) -> None
     await exports.create()
     async with exports.pool.acquire() as conn:
         await conn.execute("UPDATE tenants SET suspended_at = now() WHERE id = $1", TENANT)
-        assert await task_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
+        assert await claim_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
         await conn.execute("UPDATE tenants SET suspended_at = NULL WHERE id = $1", TENANT)
         await claim(conn)
 
@@ -151,14 +151,14 @@ async def test_a_released_task_is_due_later_and_counts_as_it_is_said(
         task = await claim(conn)
         assert task.attempts == 2
         await task_store.release(conn, task, after_seconds=3600.0, counts=False)
-        assert await task_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
+        assert await claim_store.claim_task(conn, WORKER, lease_seconds=60.0) is None
 
 
 async def test_due_tasks_are_found_by_the_index_of_each_tenant(exports: RunningExports) -> None:
     async with exports.pool.acquire() as conn, conn.transaction():
         await conn.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
         values = (WORKER, 1, 60.0, True)
-        rows = await conn.fetch(f"EXPLAIN {task_store.CLAIM_TASK}", *values)
+        rows = await conn.fetch(f"EXPLAIN {claim_store.CLAIM_TASK}", *values)
         plan = "\n".join(row[0] for row in rows)
         assert "Seq Scan on export_tasks" not in plan, plan
         assert re.search(r"tenant_id = a\w*\.tenant_id\) AND \(due_at <= now\(\)\)", plan), plan
@@ -187,7 +187,7 @@ async def test_an_ended_export_takes_leases_from_its_tasks(exports: RunningExpor
         assert await ending.lock_unfinished(conn, TENANT, export) is None
         assert not await task_store.renew(conn, task, lease_seconds=60.0, raw_bytes_done=1)
         await task_store.release(conn, task, after_seconds=0.0, counts=True)
-        assert await task_store.claim_task(conn, OTHER, lease_seconds=60.0) is None
+        assert await claim_store.claim_task(conn, OTHER, lease_seconds=60.0) is None
         with pytest.raises(LeaseLost):
             async with conn.transaction():
                 await outcome_store.record(conn, task, outcome())

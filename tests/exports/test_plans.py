@@ -4,14 +4,14 @@ from typing import Final
 from uuid import UUID
 
 from app.db import Pool
-from app.exports import publish_store, retention, task_store
+from app.exports import claim_store, publish_store, retention
 
 _ID: Final = UUID(int=1)
 _PLACE: Final = "s3://lake/default"
 
 # A statement, its arguments, and the index that answers it.
 _STATEMENTS: Final = [
-    (task_store.CLAIM_TASK, (_ID, 1, 60, True), "exports_destination_idx"),
+    (claim_store.CLAIM_TASK, (_ID, 1, 60, True), "exports_destination_idx"),
     (publish_store.SELECT_HAS_TURN, (_ID, _ID, _PLACE), "exports_destination_idx"),
     (publish_store.FORGET_REPLACED, (_ID, _ID, _PLACE), "exports_published_idx"),
     (retention.DELETE_FILES, (30, 1_000), "exports_files_idx"),

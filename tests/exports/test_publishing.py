@@ -16,10 +16,11 @@ from msgspec.structs import replace
 
 from app.db import Pool
 from app.exports import completion, ending, service
+from app.exports.claim_store import claim_task
 from app.exports.model import ExportStatus, Manifest
 from app.exports.retention import delete_files
 from app.exports.store import select_export
-from app.exports.task_store import LeaseLost, claim_task
+from app.exports.task_store import LeaseLost
 from app.limits import MAX_DESTINATION_WAIT_HOURS
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT as TENANT
@@ -169,7 +170,7 @@ async def test_a_folder_that_is_not_mounted_is_waited_for(
     assert (task["attempts"], task["done_token"], task["lease_token"]) == (0, None, None)
     assert not (tmp_path / "lake").exists()
     told = await trouble(exports, export)
-    assert told == (f"there is no folder {tmp_path}/lake", ANY)
+    assert told == (f"{local} cannot be used: there is no folder {tmp_path}/lake", ANY)
     # It can be cancelled: nothing was changed there.
     assert (await exports.row(export))["publishing_at"] is None
     await make_wait(exports, hours=MAX_DESTINATION_WAIT_HOURS - 1)
