@@ -5,6 +5,7 @@ task again once the lease has expired.
 """
 
 import asyncio
+import errno
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +43,10 @@ _LOST_SECONDS: Final = 1.0
 _OUTAGE_SECONDS: Final = 5.0
 _FAULT_SECONDS: Final = 60.0
 _RELEASE_SECONDS: Final = 2.0
+# Of a folder that is not as it must be.
+_LASTING: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
+)
 
 
 async def run_exports(resources: Resources, worker_id: UUID, run_task: RunTask) -> None:
@@ -159,19 +164,27 @@ class Claims(ABC):
             outcome = "input_missing"
         except DestinationUnavailable as error:
             await self._wait_for_destination(task, error)
-        except (Unavailable, OSError, MemoryError) as error:
-            log.warning("export.interrupted", task=task.name, reason=str(error))
-            trouble = _trouble_of(error)
-            await self._release(task, _OUTAGE_SECONDS, counts=False, trouble=trouble)
-        except Exception:
-            log.exception("export.task_failed", task=task.name)
-            trouble = "a task has failed for a reason that is in the service's log"
-            await self._release(task, _FAULT_SECONDS, counts=True, trouble=trouble)
-            outcome = "fault"
+        except Exception as error:  # noqa: BLE001 - faults are logged
+            outcome = await self._give_back(task, error)
         else:
             outcome = "done"
             await self._advance(task)
         count_export_task(task.stage, outcome)
+
+    async def _give_back(self, task: ClaimedTask, error: Exception) -> str:
+        """Give back a task that could not be carried out here; return what it came to."""
+        if _may_be_over_later(error):
+            log.warning("export.interrupted", task=task.name, reason=str(error))
+            trouble = _trouble_of(error)
+            await self._release(task, _OUTAGE_SECONDS, counts=False, trouble=trouble)
+            return "interrupted"
+        log.error("export.task_failed", task=task.name, exc_info=error)
+        reason = "a task has failed for a reason that is in the service's log"
+        if task.attempts >= self._resources.settings.max_attempts:
+            await self._fail(task, TaskFailed(ExportErrorKind.INTERNAL, reason))
+        else:
+            await self._release(task, _FAULT_SECONDS, counts=True, trouble=reason)
+        return "fault"
 
     async def _run(self, task: ClaimedTask, *, until: float) -> None:
         if task.stage is ExportStage.PUBLISH:
@@ -295,6 +308,13 @@ class Runner(Claims):
         return await execute(
             self._resources, task, self._folder, self._run_task, on_progress=lease.note
         )
+
+
+def _may_be_over_later(error: Exception) -> bool:
+    """Return whether an error is an outage; what an operator has to mend counts as an attempt."""
+    if isinstance(error, OSError):
+        return error.errno not in _LASTING
+    return isinstance(error, Unavailable | MemoryError)
 
 
 def _trouble_of(error: Exception) -> str:

@@ -92,6 +92,19 @@ async def test_a_task_that_is_lost_is_tried_again_until_it_was_lost_too_often(
     assert b'"kind": "worker_lost"' in row["error"]
 
 
+async def test_a_fault_that_comes_again_and_again_fails_the_export(
+    exports: RunningExports,
+) -> None:
+    faults = (ValueError("a fault"), PermissionError(13, "of the folder"), ValueError("a fault"))
+    export = await exports.create()
+    async with exports.runner(StandInTask(*faults)) as runner:
+        for _ in faults:
+            await exports.pool.execute("UPDATE export_tasks SET due_at = now()")
+            assert await runner.run_next()
+    row = await exports.row(export)
+    assert (row["status"], json.loads(row["error"])["kind"]) == ("failed", "internal")
+
+
 async def test_an_outage_costs_no_attempt_and_leaves_no_file(exports: RunningExports) -> None:
     export = await exports.create()
     stand_in = StandInTask(BlobsUnavailable(), OSError(5, "no answer of the disk"))
