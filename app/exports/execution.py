@@ -1,9 +1,11 @@
 """Carry out a claimed task on this machine, from what it reads to what it has uploaded."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from app.datasets.blob_cleanup import delete_blobs
 from app.exports.attempt import Attempt, RunTask
@@ -18,6 +20,11 @@ from app.exports.work import BaseFile, Outcome, TaskInput
 from app.exports.written import folder_of
 from app.outages import BlobsFull, DiskFull, host_error_of
 from app.resources import Resources
+
+# Of a folder that is not as it must be.
+_LASTING: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
+)
 
 
 async def execute(
@@ -62,6 +69,11 @@ async def execute(
     return Outcome(report=report, files=files, kept=kept, emptied=_emptied(read, report, kept))
 
 
+def lasts(error: Exception) -> bool:
+    """Return whether an operator has to mend what a file or folder is refused for."""
+    return isinstance(error, OSError) and error.errno in _LASTING
+
+
 def _is_full(error: BaseException) -> bool:
     """Return whether it is what the process of a task calls `out_of_space`."""
     return isinstance(error, BlobsFull) or isinstance(host_error_of(error), DiskFull)
@@ -75,7 +87,8 @@ async def _destination(resources: Resources, task: ClaimedTask) -> ObjectFolder 
 
 
 def _kept(read: TaskInput, replaced: Sequence[int]) -> list[BaseFile]:
-    return [each for number, each in enumerate(read.base) if number not in set(replaced)]
+    gone = set(replaced)
+    return [each for number, each in enumerate(read.base) if number not in gone]
 
 
 def _emptied(read: TaskInput, report: Report, kept: Sequence[BaseFile]) -> dict[str, bytes]:

@@ -39,6 +39,7 @@ class Lease:
                 self._task,
                 lease_seconds=self._resources.settings.lease_seconds,
                 raw_bytes_done=int(self._read * self._task.raw_bytes),
+                reads=self._read > 0,
             )
 
     async def renew_for_record(self) -> None:

@@ -17,7 +17,7 @@ from app.exports.work import Outcome, base_deleted
 from app.limits import EXPORT_STATEMENT_SECONDS, MIN_COUNTED_PART_BYTES
 from app.sql_parameters import in_order
 
-# Of bad rows, each of which has up to 64 KiB.
+# Of bad rows, each of which has up to 1 KiB and a pointer.
 _ERRORS_AT_ONCE: Final = 500
 
 
@@ -277,6 +277,8 @@ SET rows_in = e.rows_in + p.rows_in,
             ),
             p.nulls
         ) WITH ORDINALITY AS n (before, more, number)
+        -- The base may have had other columns, if it had no rows.
+        WHERE n.more IS NOT NULL
     ) END
 FROM parameters AS p
 WHERE e.tenant_id = p.tenant_id AND e.id = p.id

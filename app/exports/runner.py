@@ -5,7 +5,6 @@ task again once the lease has expired.
 """
 
 import asyncio
-import errno
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +21,7 @@ from app.execution_errors import error_document
 from app.exports import claim_store, completion, ending, outcome_store, task_store
 from app.exports.advance import advance
 from app.exports.attempt import RunTask
-from app.exports.execution import execute
+from app.exports.execution import execute, lasts
 from app.exports.folders import open_worker_folder
 from app.exports.lease import Lease, leased
 from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
@@ -43,10 +42,6 @@ _LOST_SECONDS: Final = 1.0
 _OUTAGE_SECONDS: Final = 5.0
 _FAULT_SECONDS: Final = 60.0
 _RELEASE_SECONDS: Final = 2.0
-# Of a folder that is not as it must be.
-_LASTING: Final = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
-)
 
 
 async def run_exports(resources: Resources, worker_id: UUID, run_task: RunTask) -> None:
@@ -173,7 +168,7 @@ class Claims(ABC):
 
     async def _give_back(self, task: ClaimedTask, error: Exception) -> str:
         """Give back a task that could not be carried out here; return what it came to."""
-        if _may_be_over_later(error):
+        if isinstance(error, Unavailable | OSError | MemoryError) and not lasts(error):
             log.warning("export.interrupted", task=task.name, reason=str(error))
             trouble = _trouble_of(error)
             await self._release(task, _OUTAGE_SECONDS, counts=False, trouble=trouble)
@@ -308,13 +303,6 @@ class Runner(Claims):
         return await execute(
             self._resources, task, self._folder, self._run_task, on_progress=lease.note
         )
-
-
-def _may_be_over_later(error: Exception) -> bool:
-    """Return whether an error is an outage; what an operator has to mend counts as an attempt."""
-    if isinstance(error, OSError):
-        return error.errno not in _LASTING
-    return isinstance(error, Unavailable | MemoryError)
 
 
 def _trouble_of(error: Exception) -> str:

@@ -110,7 +110,6 @@ async def start_export(conn: Connection, task: ClaimedTask) -> bool:
     return started is not None
 
 
-# A task that reads has no trouble any more.
 RENEW_TASK = """
 WITH parameters AS NOT MATERIALIZED (
     SELECT $1::uuid AS tenant_id,
@@ -119,13 +118,14 @@ WITH parameters AS NOT MATERIALIZED (
            $4::integer AS number,
            $5::bigint AS lease_token,
            $6::float8 AS lease_seconds,
-           $7::bigint AS raw_bytes_done
+           $7::bigint AS raw_bytes_done,
+           $8::boolean AS reads
 )
 UPDATE export_tasks AS t
 SET lease_expires_at = clock_timestamp() + make_interval(secs => p.lease_seconds),
     raw_bytes_done = least(p.raw_bytes_done, t.raw_bytes),
-    trouble = CASE WHEN p.raw_bytes_done > 0 THEN NULL ELSE t.trouble END,
-    trouble_since = CASE WHEN p.raw_bytes_done > 0 THEN NULL ELSE t.trouble_since END
+    trouble = CASE WHEN p.reads THEN NULL ELSE t.trouble END,
+    trouble_since = CASE WHEN p.reads THEN NULL ELSE t.trouble_since END
 FROM parameters AS p, exports AS e
 WHERE t.tenant_id = p.tenant_id AND t.export_id = p.export_id AND t.stage = p.stage
   AND t.number = p.number AND t.lease_token = p.lease_token AND t.done_token IS NULL
@@ -135,9 +135,17 @@ RETURNING true
 
 
 async def renew(
-    conn: Connection, task: ClaimedTask, *, lease_seconds: float, raw_bytes_done: int
+    conn: Connection,
+    task: ClaimedTask,
+    *,
+    lease_seconds: float,
+    raw_bytes_done: int,
+    reads: bool,
 ) -> bool:
-    """Renew a lease; return whether it was still this worker's, and its export goes on."""
+    """Renew a lease; return whether it was still this worker's, and its export goes on.
+
+    A task that `reads` has no trouble any more, also if it has nothing to count.
+    """
     values = in_order(
         RENEW_TASK,
         tenant_id=task.tenant_id,
@@ -147,6 +155,7 @@ async def renew(
         lease_token=task.lease_token,
         lease_seconds=lease_seconds,
         raw_bytes_done=raw_bytes_done,
+        reads=reads,
     )
     return await conn.fetchval(RENEW_TASK, *values) is not None
 

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.db import Pool
-from app.exports.plan.model import ExportColumn, Grain, PartitionColumn, Plan
+from app.exports.plan.model import ExportColumn, Grain, OnBadRow, PartitionColumn, Plan
 from app.exports.plan.process import run_task
 from app.exports.store import select_export
 from app.limits import MIB
@@ -109,3 +109,20 @@ async def test_one_task_several_and_a_continued_export_count_the_same_nulls(
     after = await nulls(exports, whole)
     assert after != before
     assert await nulls(exports, staged) == await nulls(exports, continued) == after
+
+
+async def test_an_export_without_rows_may_be_continued_with_other_columns(
+    exports: RunningExports,
+) -> None:
+    plan = Plan(key=("/id",), on_bad_row=OnBadRow.DEAD_LETTER, max_bad_rows=1)
+    await exports.datasets.put("1.jsonl", b'{"x":1,"y":2,"z":3}\n')
+    base = await exports.create(plan)
+    await exports.run_all(run_task)
+    await exports.datasets.put("2.jsonl", b'{"id":1}\n')
+    export = await exports.create(plan, base=base)
+    await exports.run_all(run_task)
+    async with exports.pool.acquire() as conn:
+        shown = await select_export(conn, TENANT, export)
+    assert shown is not None
+    assert isinstance(shown.columns, list)
+    assert [(each.name, each.nulls) for each in shown.columns] == [("id", 0)]

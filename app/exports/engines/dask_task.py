@@ -21,6 +21,7 @@ from app.exports import task_store
 from app.exports.engines.messages import (
     Answer,
     Failed,
+    Faulty,
     Finished,
     InputMissing,
     Interrupted,
@@ -29,7 +30,7 @@ from app.exports.engines.messages import (
     Unreachable,
     encode,
 )
-from app.exports.execution import execute
+from app.exports.execution import execute, lasts
 from app.exports.folders import open_worker_folder
 from app.exports.object_folder import DestinationUnavailable
 from app.exports.plan.model import TaskFailed, TaskLost
@@ -66,10 +67,10 @@ def _answer(  # noqa: PLR0911 - one line a reason
     except DestinationUnavailable as error:
         return Unreachable(redact(reason_of(error)))
     except (Unavailable, CrivoError, OSError, MemoryError, *HOST_TROUBLE) as error:
-        return Interrupted(redact(reason_of(error)))
+        return (Faulty if lasts(error) else Interrupted)(redact(reason_of(error)))
     except Exception as error:
         log.exception("export.task_failed", id=str(assignment.export_id))
-        return Lost(redact(reason_of(error)))
+        return Faulty(redact(reason_of(error)))
 
 
 async def _run(assignment: Assignment, resources: Resources, engine_worker: UUID) -> Answer:

@@ -50,7 +50,15 @@ class Interrupted(Struct, frozen=True, tag=True):
     reason: str
 
 
-Answer: TypeAlias = Finished | NotValid | Failed | Lost | InputMissing | Unreachable | Interrupted
+class Faulty(Struct, frozen=True, tag=True):
+    """The program has a fault, or the worker a folder that it may not use: this attempt counts."""
+
+    reason: str
+
+
+Answer: TypeAlias = (
+    Finished | NotValid | Failed | Lost | InputMissing | Unreachable | Interrupted | Faulty
+)
 
 ANSWER_DECODER: Final = msgspec.msgpack.Decoder(Answer)
 encode: Final = msgspec.msgpack.Encoder().encode

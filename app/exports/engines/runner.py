@@ -18,6 +18,7 @@ from app.exports.engines import dask_task
 from app.exports.engines.messages import (
     ANSWER_DECODER,
     Failed,
+    Faulty,
     Finished,
     InputMissing,
     Interrupted,
@@ -118,5 +119,7 @@ class EngineRunner(Claims):
                 raise DestinationUnavailable(reason)
             case Interrupted(reason):
                 raise InterruptedError(reason)
+            case Faulty(reason):
+                raise RuntimeError(reason)
             case never:
                 assert_never(never)

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from app.errors import clipped
-from app.exports.plan.model import PartitionColumn, Plan, TaskFailed
+from app.exports.plan.model import DEFAULT_PARTITION, PartitionColumn, Plan, TaskFailed
 from app.limits import MAX_KEY_BYTES
 
-DEFAULT_PARTITION: Final = "__HIVE_DEFAULT_PARTITION__"
 MAX_FOLDER_BYTES: Final = 255
 """Of a name: what file systems take."""
 

@@ -5,7 +5,8 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
-from app.exports.plan.model import Grain, PartitionColumn
+from app.exports.plan.model import DEFAULT_PARTITION, Grain, PartitionColumn
+from app.schemas.ddl.duckdb import literal
 
 _GRAINS: Final = {
     Grain.YEAR: ("year", 4),
@@ -28,7 +29,7 @@ def stored_type(column: PartitionColumn) -> str:
 def level(value: str, column: PartitionColumn) -> str:
     """Return what rows are grouped by."""
     if column.grain is Grain.VALUE:
-        return f"nullif({value}, '')"
+        return f"nullif(nullif({value}, ''), {literal(DEFAULT_PARTITION)})"
     name, _ = _GRAINS[column.grain]
     return f"CAST({name}(make_timestamp({value})) AS SMALLINT)"
 

@@ -10,6 +10,8 @@ from app.schemas.ddl.types import Kind, Scalar, Type
 
 # A column of values as JSON text, strings in quotes. Of `Scalar(Kind.STRING)` they have none.
 JSON_TEXT: Final = Scalar(Kind.STRING, note="JSON as text")
+# What a folder is named for no value: a reader cannot tell this text from none.
+DEFAULT_PARTITION: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
 class Grain(StrEnum):

@@ -67,7 +67,7 @@ def _folder(value: object) -> str | None:
     if isinstance(value, dict | list):
         raise TypeError
     match value:
-        case None | "":
+        case None | "" | "__HIVE_DEFAULT_PARTITION__":
             return None
         case bool():
             return "true" if value else "false"

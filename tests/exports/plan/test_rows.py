@@ -58,7 +58,10 @@ _MOMENTS = (
     "null",
     "{}",
 )
-_PLACES = ('"x"', '"y/=z"', '""', "null", "7", "1.50", "true", "[]", '"é"', '"\\u0001"', '"null"')
+_PLACES = (
+    *('"x"', '"y/=z"', '""', "null", "7", "1.50", "true", "[]", '"é"', '"\\u0001"', '"null"'),
+    '"__HIVE_DEFAULT_PARTITION__"',
+)
 # What tables within may call their columns, or DuckDB.
 _NAMES = ("rowid", "number", "file", "g0", "k0", "c0", "d0", "ordinal", "bucket", "size", "part")
 _DATA = ('{"x":1.10,"x":2}', "[1, 2]", r'"\u00e9"', "1e400", "-0", r'{"y":"\ud800"}', '{"b":1}')

@@ -13,7 +13,7 @@ from crivo.cli.export_errors import naming_options
 from crivo.cli.export_fields import Fields
 from crivo.cli.export_flags import ExportFlags
 from crivo.cli.export_target import require_replaceable, reserved
-from crivo.cli.export_view import download_files, print_export, wait_for_export
+from crivo.cli.export_view import download_command, download_files, print_export, wait_for_export
 from crivo.cli.output import say
 from crivo.sync.client import Crivo
 
@@ -70,11 +70,12 @@ def export(
         if not wait:
             service.output.document(queued, name)
             if folder is not None and not service.as_json:
-                say(f"crivo: `crivo exports download {name} --to {folder}` gets the files")
+                command = download_command(name, folder, force=force)
+                say(f"crivo: `{command}` gets the files")
             return
-        found = wait_for_export(client, name, folder, timeout=timeout)
+        found = wait_for_export(client, name, folder, timeout=timeout, force=force)
         if locked is not None:
-            download_files(client, name, locked)
+            download_files(client, name, locked, force=force)
         print_export(client, found, service)
 
 

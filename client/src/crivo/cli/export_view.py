@@ -20,8 +20,13 @@ _MAX_PARTITIONS: Final = 50
 _AT_EITHER_END: Final = 10
 
 
+def download_command(export: str, folder: Path, *, force: bool) -> str:
+    """Return the command that waits for the files of an export, as this one does."""
+    return f"crivo exports download {export} --to {folder}{' --force' if force else ''}"
+
+
 def wait_for_export(
-    client: Crivo, export: str, folder: Path | None, *, timeout: float | None
+    client: Crivo, export: str, folder: Path | None, *, timeout: float | None, force: bool
 ) -> Export:
     """Wait for the end of an export, and show its progress; `folder` will get its files.
 
@@ -39,9 +44,11 @@ def wait_for_export(
         # There is none that goes on.
         raise
     except (KeyboardInterrupt, NotFinished, Refused, Unreachable):
-        download = f"`crivo exports download {export} --to {folder}` waits for its files, "
+        files = ""
+        if folder is not None:
+            files = f"`{download_command(export, folder, force=force)}` waits for its files, "
         say(
-            f"crivo: export {export} goes on; {'' if folder is None else download}"
+            f"crivo: export {export} goes on; {files}"
             f"`crivo exports show {export}` shows its progress, "
             f"`crivo exports cancel {export}` ends it"
         )
@@ -50,13 +57,13 @@ def wait_for_export(
     return found
 
 
-def download_files(client: Crivo, export: str, folder: LockedFolder) -> None:
+def download_files(client: Crivo, export: str, folder: LockedFolder, *, force: bool) -> None:
     """Put the files of an export into a folder, and show how much has arrived."""
     try:
         with transferring("downloading") as show:
             manifest = client.exports.download(export, folder, on_progress=show)
     except (KeyboardInterrupt, CrivoError, OSError):
-        command = f"crivo exports download {export} --to {folder.path}"
+        command = download_command(export, folder.path, force=force)
         say(f"crivo: `{command}` goes on with the download")
         raise
     warn_of_others(folder.path, manifest)

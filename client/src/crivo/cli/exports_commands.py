@@ -116,7 +116,7 @@ def download(
     """
     service = service or Service()
     with service.client() as client, reserved(to) as locked:
-        found = wait_for_export(client, export, to, timeout=timeout)
+        found = wait_for_export(client, export, to, timeout=timeout, force=force)
         if not force:
             require_replaceable(
                 client,
@@ -126,7 +126,7 @@ def download(
                 choices=choices_of(found),
                 export=str(found.id),
             )
-        download_files(client, export, locked)
+        download_files(client, export, locked, force=force)
         print_export(client, found, service)
 
 
