@@ -250,12 +250,12 @@ def _schema(shape: Shape) -> dict[str, Any]:
 
 
 def _cleaned(schema: dict[str, Any]) -> dict[str, Any]:
-    """Remove the indentation of docstrings, and mark timestamps (`…_at`) as such."""
+    """Remove the indentation of docstrings, and mark timestamps (`…_at`, `…_since`) as such."""
     for name, member in schema.get("properties", {}).items():
         if member.get("items") is False:
             # `maxItems` says the same of a tuple, and generators do not read a boolean schema.
             del member["items"]
-        if name.endswith("_at"):
+        if name.endswith(("_at", "_since")):
             for each in member.get("anyOf", [member]):
                 if each.get("type") == "string":
                     each["format"] = "date-time"

@@ -66,8 +66,13 @@ def write_lines(_: object, value: object) -> bytes:
 
 @schemathesis.hook
 def filter_case(_: object, case: Case[Any]) -> bool:
-    """Leave out wrong values that no address can have: an empty list is no parameter."""
-    return all(value not in ([], {}) for value in (case.query or {}).values())
+    """Leave out wrong values that an address cannot have, or has as a text.
+
+    An empty list is no parameter, and every part of a path is a text.
+    """
+    return all(value not in ([], {}) for value in (case.query or {}).values()) and all(
+        isinstance(value, str) for value in (case.path_parameters or {}).values()
+    )
 
 
 @pytest.fixture(scope="module")

@@ -105,6 +105,8 @@ class StandInExports(FaultyServer):
             started_at=_NOW,
             finished_at=_NOW,
             progress=ExportProgress(stage="publish", tasks=1, tasks_done=1, bytes=9, bytes_done=9),
+            trouble=None,
+            trouble_since=None,
             rows_in=5,
             duplicates=2,
             rows_failed=1,
@@ -113,7 +115,9 @@ class StandInExports(FaultyServer):
             bytes=sum(map(len, files.values())),
             errors_url=f"/exports/{export}/errors",
             files_url=f"/exports/{export}/files",
-            columns=[ExportColumnInfo(name="event_id", type="string", source="inferred")],
+            columns=[
+                ExportColumnInfo(name="event_id", type="string", source="inferred", json=False)
+            ],
             partitions=[ExportPartition(path=each, rows=1, files=1, bytes=3) for each in folders],
         )
 
@@ -138,7 +142,9 @@ class StandInExports(FaultyServer):
             rows_failed=1,
             rows_out=2,
             columns=[
-                ExportColumnInfo(name=level, type=_TYPES.get(level, "string"), source="partition")
+                ExportColumnInfo(
+                    name=level, type=_TYPES.get(level, "string"), source="partition", json=False
+                )
                 for level in levels
             ],
             partition_by=levels,

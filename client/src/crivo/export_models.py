@@ -46,7 +46,7 @@ class ExportColumnInfo(Response, frozen=True, kw_only=True):
     name: str
     type: str
     source: str
-    json: bool = False
+    json: bool
     mixed_at: ValuePlace | None = None
     nulls: int | None = None
 
@@ -120,8 +120,8 @@ class Export(Response, frozen=True, kw_only=True):
     bytes: int | None
     errors_url: str
     files_url: str
-    trouble: str | None = None
-    trouble_since: datetime | None = None
+    trouble: str | None
+    trouble_since: datetime | None
     columns: list[ExportColumnInfo] | None = None
     run: UUID | None = None
     run_errors_url: str | None = None
