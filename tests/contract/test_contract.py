@@ -9,8 +9,10 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case
+from schemathesis.core.parameters import ParameterLocation
 from schemathesis.core.result import Ok
 from schemathesis.generation.feedback import FeedbackSources
+from schemathesis.generation.meta import CoveragePhaseData, CoverageScenario
 from schemathesis.generation.stateful import run_state_machine_as_test
 from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.python._constants.orchestrator import make_constants_value_source
@@ -68,10 +70,18 @@ def write_lines(_: object, value: object) -> bytes:
 def filter_case(_: object, case: Case[Any]) -> bool:
     """Leave out wrong values that an address cannot have, or has as a text.
 
-    An empty list is no parameter, and every part of a path is a text.
+    An empty list is no parameter, and every part of a path is a text: some values of a wrong type
+    are texts already when they come here, as [null, null] is "null,null".
     """
-    return all(value not in ([], {}) for value in (case.query or {}).values()) and all(
+    if any(value in ([], {}) for value in (case.query or {}).values()) or not all(
         isinstance(value, str) for value in (case.path_parameters or {}).values()
+    ):
+        return False
+    data = None if case.meta is None else case.meta.phase.data
+    return not (
+        isinstance(data, CoveragePhaseData)
+        and data.parameter_location is ParameterLocation.PATH
+        and data.scenario is CoverageScenario.INCORRECT_TYPE
     )
 
 
