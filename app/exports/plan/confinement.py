@@ -16,6 +16,8 @@ _APP: Final = Path(__file__).resolve().parents[2]
 # not read what is there.
 _GROUP: Final = "/proc/self/cgroup"
 _GROUPS: Final = "/sys/fs/cgroup"
+# For moments that DuckDB gives to Python.
+_TIME_ZONES: Final = "/usr/share/zoneinfo"
 
 
 def confine(
@@ -49,5 +51,6 @@ def _rules(files: Sequence[str], folders: Sequence[str]) -> Iterator[Rule]:
 def _program() -> Iterator[str]:
     """Yield where Python and its libraries are, for a traceback and what is imported late."""
     yield str(_APP)
+    yield _TIME_ZONES
     # Not the folder that has `app`: it may have other things, too.
     yield from (path for path in sys.path if path and Path(path) != _APP.parent)

@@ -74,4 +74,3 @@ def task_filter(*, own_pid: int) -> Filter:
         absent=("clone3",),
         otherwise=REFUSE,
     )
-
