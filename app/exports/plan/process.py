@@ -119,6 +119,7 @@ async def _converse(
 async def _last_message(
     output: asyncio.StreamReader, on_progress: Callable[[Progress], None] | None
 ) -> protocol.Done | protocol.Failed | protocol.Broken | protocol.Faulty:
+    is_first = True
     while True:
         (length,) = protocol.LENGTH.unpack(await output.readexactly(protocol.LENGTH.size))
         if length > MAX_EXPORT_REPORT_BYTES:
@@ -128,12 +129,16 @@ async def _last_message(
         message = await asyncio.to_thread(protocol.decode_message, data)
         match message:
             case protocol.Confined():
+                # Later it could be the word of what a fault has let in.
+                if not is_first:
+                    raise msgspec.DecodeError("a message came too late")
                 _note(message.in_force)
             case protocol.Advanced():
                 if on_progress is not None:
                     on_progress(message.progress)
             case _:
                 return message
+        is_first = False
 
 
 def _note(in_force: dict[str, str]) -> None:
