@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from app.sandbox import landlock, seccomp
+from app.sandbox.cell_filter import cell_filter
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_GET_PDEATHSIG: Final = 2
@@ -49,6 +50,19 @@ def die_with_parent(parent_pid: int) -> None:
         os._exit(1)
 
 
+def empty_environment() -> None:
+    """Leave nothing to read but the time zone."""
+    os.environ.clear()
+    # Not the host's time zone: the same input gives the same output on any host.
+    os.environ["TZ"] = "UTC"
+
+
+def close_to_others() -> None:
+    """Let no peer read this process's memory, and no program that it starts have more rights."""
+    _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
 def unshare_networks() -> dict[str, str]:
     """Leave the host's network and IPC namespaces, in the zygote, for all of its cells."""
     states = {}
@@ -66,14 +80,11 @@ def drop_privileges(*, parent_pid: int, keep_fds: frozenset[int]) -> dict[str, s
     with suppress(OSError):  # /proc may be read-only in a container; the value is read back
         _OOM_SCORE.write_text(_FIRST_TO_GO, encoding="ascii")
     first = _oom_score() == _FIRST_TO_GO
-    os.environ.clear()
-    # Not the host's time zone: the same input gives the same output on any host.
-    os.environ["TZ"] = "UTC"
+    empty_environment()
     os.chdir("/")
     user = _change_user()
-    _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     die_with_parent(parent_pid)  # a change of user clears it
-    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    close_to_others()
     low = 0
     for fd in sorted(keep_fds):
         os.closerange(low, fd)
@@ -95,8 +106,22 @@ def seal(*, parent_pid: int, status_fd: int, measured: dict[str, str]) -> dict[s
     """
     _set_ceilings()
     # Before the filter, which denies the calls that measure.
-    states = _measure(parent_pid=parent_pid)
-    return {**states, **measured, **seccomp.install(status_fd=status_fd)}
+    states = {**measure(parent_pid=parent_pid), "resource_limits": _measure_ceilings()}
+    calls = cell_filter(own_pid=os.getpid())
+    return {**states, **measured, **seccomp.install(calls, status_fd=status_fd)}
+
+
+def measure(*, parent_pid: int) -> dict[str, str]:
+    """Return the state of each measure that has no module of its own, in this process."""
+    death = ctypes.c_int(0)
+    _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(death), 0, 0, 0)
+    states = {
+        "parent_death_signal": death.value == signal.SIGKILL and os.getppid() == parent_pid,
+        "not_dumpable": _libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 0,
+        "empty_environment": set(os.environ) == {"TZ"},
+        "no_new_privileges": _libc.prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1,
+    }
+    return {name: "on" if state else "off" for name, state in states.items()}
 
 
 def _set_ceilings() -> None:
@@ -140,21 +165,11 @@ def _set_soft(which: int, limit: int) -> None:
     resource.setrlimit(which, (soft, hard))
 
 
-def _measure(*, parent_pid: int) -> dict[str, str]:
-    """Return the state of each measure in this process."""
-    death = ctypes.c_int(0)
-    _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(death), 0, 0, 0)
+def _measure_ceilings() -> str:
     core, files = (
         resource.getrlimit(which) for which in (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE)
     )
-    states = {
-        "parent_death_signal": death.value == signal.SIGKILL and os.getppid() == parent_pid,
-        "not_dumpable": _libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 0,
-        "empty_environment": set(os.environ) == {"TZ"},
-        "no_new_privileges": _libc.prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1,
-        "resource_limits": core == (0, 0) and files == (_OPEN_FILES, _OPEN_FILES),
-    }
-    return {name: "on" if state else "off" for name, state in states.items()}
+    return "on" if core == (0, 0) and files == (_OPEN_FILES, _OPEN_FILES) else "off"
 
 
 def _oom_score() -> str:

@@ -34,7 +34,7 @@ from app.settings import Settings
 from app.workers import store as workers
 from tests.runs.dask_cluster import DaskCluster, dask_cluster
 from tests.runs.systems import RunsSystem, open_runs
-from tests.security.test_lockdown import SECCOMP
+from tests.support.kernel import SECCOMP
 from tests.support.queues import Queues
 
 FILES: Final = 10

@@ -1,10 +1,8 @@
 """A cell's lockdown is measured, reported, and required before a service starts."""
 
 import asyncio
-import ctypes
 import json
 import os
-import platform
 import sys
 from pathlib import Path
 
@@ -13,13 +11,11 @@ import pytest
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import open_pool
 from app.sandbox.protocol import DEFAULT_ISOLATION
+from tests.support.kernel import LANDLOCK, SECCOMP, landlock_version
 from tests.support.processes import cells, until
 from tests.support.system import System
 
 ROOT = Path(__file__).parents[2]
-# Numbers of the calls.
-SECCOMP = {"x86_64": "317", "aarch64": "277"}[platform.machine()]
-LANDLOCK = "444"
 REPORT = """
 import asyncio, json
 from app.sandbox.pool import PoolConfig, open_pool
@@ -150,8 +146,3 @@ async def test_a_cell_keeps_a_user_that_its_pool_can_kill() -> None:
 def seccomp_of(process: Path) -> str:
     lines = (process / "status").read_text().splitlines()
     return next(line.split()[1] for line in lines if line.startswith("Seccomp:"))
-
-
-def landlock_version() -> int:
-    found: int = ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1)
-    return found

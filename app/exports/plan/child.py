@@ -17,6 +17,7 @@ import duckdb
 from msgspec.structs import replace
 
 from app.exports.plan import protocol
+from app.exports.plan.confinement import confine
 from app.exports.plan.model import (
     BucketTask,
     MapTask,
@@ -31,7 +32,7 @@ from app.exports.plan.progress import Meter
 from app.exports.plan.session import open_session, threads_of
 from app.exports.plan.stages import run_bucket, run_map, run_write
 from app.exports.plan.whole import run_whole
-from app.limits import GIB, MAX_EXPORT_REPORT_BYTES
+from app.limits import GIB, KIB, MAX_EXPORT_REPORT_BYTES
 from app.sandbox.lockdown import die_with_parent
 
 _OUT_OF_SPACE: Final = ("No space left on device", "max_temp_directory_size", "Disk quota exceeded")
@@ -39,6 +40,7 @@ _OUT_OF_MEMORY: Final = "the task needs more memory than it has, also with spill
 # They may not happen again; what else is raised is a fault of the program, and does.
 _OF_THE_HOST: Final = (OSError, duckdb.OperationalError, duckdb.FatalException)
 _PROGRESS_S: Final = 0.5
+_STATUS_BYTES: Final = 16 * KIB
 # What is reserved but not in use counts, too: as much again as the task takes, and libraries.
 _DATA_SHARE: Final = 2
 _DATA_BYTES: Final = 1 * GIB
@@ -48,6 +50,7 @@ def main(parent_pid: int) -> None:
     """Serve the one request, and end."""
     die_with_parent(parent_pid)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    status_fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
     # What a library prints must not be taken for a message.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -56,16 +59,28 @@ def main(parent_pid: int) -> None:
     # A fault that takes memory without end ends this process, not others of the host.
     data_bytes = _DATA_SHARE * request.resources.memory_bytes + _DATA_BYTES
     resource.setrlimit(resource.RLIMIT_DATA, (data_bytes, data_bytes))
-    _send(replies, _answer(request, replies))
+    folders = (request.resources.spill, request.output)
+    files = files_of(request.task)
+    in_force = confine(files, folders, parent_pid=parent_pid, status_fd=status_fd)
+    _send(replies, protocol.Confined(in_force))
+    _send(replies, _answer(request, replies, status_fd))
 
 
-def _answer(request: protocol.Request, replies: BinaryIO) -> protocol.Message:
+def _answer(request: protocol.Request, replies: BinaryIO, status_fd: int) -> protocol.Message:
     try:
-        return protocol.Done(_run(request, replies))
+        report = _run(request, replies)
     except TaskFailed as failure:
         return protocol.Failed(failure.kind, str(failure), failure.details)
     except Exception as error:  # noqa: BLE001 - each attempt would find it, whatever it is
         return _classified(error)
+    return protocol.Done(
+        replace(
+            report,
+            duckdb=duckdb.__version__,
+            cpu_ms=process_time() * 1_000,
+            peak_memory_bytes=_peak_bytes(status_fd),
+        )
+    )
 
 
 def _classified(error: Exception) -> protocol.Message:
@@ -83,7 +98,7 @@ def _classified(error: Exception) -> protocol.Message:
 def _run(request: protocol.Request, replies: BinaryIO) -> Report:
     meter = Meter(sum(Path(file).stat().st_size for file in files_of(request.task)))
     try:
-        report = _attempt(request, meter, replies)
+        return _attempt(request, meter, replies)
     except duckdb.OutOfMemoryException:
         if threads_of(request.resources) == 1:
             raise
@@ -92,13 +107,7 @@ def _run(request: protocol.Request, replies: BinaryIO) -> Report:
             _empty(Path(folder))
         meter.restart()
         alone = replace(request, resources=replace(request.resources, threads=1))
-        report = _attempt(alone, meter, replies)
-    return replace(
-        report,
-        duckdb=duckdb.__version__,
-        cpu_ms=process_time() * 1_000,
-        peak_memory_bytes=_peak_bytes(),
-    )
+        return _attempt(alone, meter, replies)
 
 
 def _attempt(request: protocol.Request, meter: Meter, replies: BinaryIO) -> Report:
@@ -111,8 +120,12 @@ def _attempt(request: protocol.Request, meter: Meter, replies: BinaryIO) -> Repo
 
 
 def _empty(folder: Path) -> None:
-    rmtree(folder)
-    folder.mkdir()
+    # Not the folder itself, which the process may not make again.
+    for path in folder.iterdir():
+        if path.is_dir():
+            rmtree(path)
+        else:
+            path.unlink()
 
 
 def carry_out(
@@ -175,9 +188,9 @@ def _send(replies: BinaryIO, message: protocol.Message) -> None:
     replies.flush()
 
 
-def _peak_bytes() -> int:
+def _peak_bytes(status_fd: int) -> int:
     # Not ru_maxrss, which begins with that of the parent.
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
+    for line in os.pread(status_fd, _STATUS_BYTES, 0).splitlines():
+        if line.startswith(b"VmHWM:"):
+            return int(line.split()[1]) * KIB
     return 0

@@ -34,6 +34,9 @@ _FAULT: Final = "the program has a fault, which the operator finds in its log as
 
 log = structlog.get_logger(__name__)
 
+# Of the last task of this process.
+_noted: Final[dict[str, str]] = {}
+
 
 async def run_task(
     task: Task,
@@ -45,7 +48,8 @@ async def run_task(
 ) -> Report:
     """Run a task, which writes its files into a folder; both folders exist and are empty.
 
-    The process dies with this one, and if the caller is cancelled.
+    The process can read the files of the task, change those two folders and do little else. It
+    dies with this one, and if the caller is cancelled.
 
     Raises:
         TaskFailed: the task cannot succeed.
@@ -115,6 +119,7 @@ async def _converse(
 async def _last_message(
     output: asyncio.StreamReader, on_progress: Callable[[Progress], None] | None
 ) -> protocol.Done | protocol.Failed | protocol.Broken | protocol.Faulty:
+    is_first = True
     while True:
         (length,) = protocol.LENGTH.unpack(await output.readexactly(protocol.LENGTH.size))
         if length > MAX_EXPORT_REPORT_BYTES:
@@ -122,10 +127,28 @@ async def _last_message(
         data = await output.readexactly(length)
         # Not on the event loop: a report may have 100,000 bad rows.
         message = await asyncio.to_thread(protocol.decode_message, data)
-        if not isinstance(message, protocol.Advanced):
-            return message
-        if on_progress is not None:
-            on_progress(message.progress)
+        match message:
+            case protocol.Confined():
+                # Later it could be the word of what a fault has let in.
+                if not is_first:
+                    raise msgspec.DecodeError("a message came too late")
+                _note(message.in_force)
+            case protocol.Advanced():
+                if on_progress is not None:
+                    on_progress(message.progress)
+            case _:
+                return message
+        is_first = False
+
+
+def _note(in_force: dict[str, str]) -> None:
+    """Log how tasks are confined, once, and again if that changes."""
+    if in_force == _noted:
+        return
+    _noted.clear()
+    _noted.update(in_force)
+    is_filtered = in_force.get("seccomp") == "on" and in_force.get("landlock") == "on"
+    (log.info if is_filtered else log.warning)("export.confined", in_force=in_force)
 
 
 async def _tail(errors: asyncio.StreamReader) -> str:

@@ -19,6 +19,12 @@ class Request(Struct, frozen=True):
     output: str
 
 
+class Confined(Struct, frozen=True, tag="confined"):
+    """The process has confined itself: what is in force, each `on` or `off` and why."""
+
+    in_force: dict[str, str]
+
+
 class Advanced(Struct, frozen=True, tag="advanced"):
     """The task has come further."""
 
@@ -51,7 +57,7 @@ class Faulty(Struct, frozen=True, tag="faulty"):
     report: str
 
 
-Message: TypeAlias = Advanced | Done | Failed | Broken | Faulty
+Message: TypeAlias = Confined | Advanced | Done | Failed | Broken | Faulty
 
 encode: Final = msgpack.Encoder().encode
 decode_request: Final = msgpack.Decoder(Request).decode

