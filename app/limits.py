@@ -44,8 +44,8 @@ MAX_CLOSURE_DOCUMENTS: Final = 100
 MAX_SMALL_BODY_BYTES: Final = 64 * KIB
 # One that also holds params and labels.
 MAX_RUN_BODY_BYTES: Final = 256 * KIB
-# A thousand columns with names and pointers.
-MAX_EXPORT_BODY_BYTES: Final = 1 * MIB
+# One with a thousand columns with names and pointers. Lists and events repeat it.
+MAX_EXPORT_BODY_BYTES: Final = 256 * KIB
 
 MAX_LABELS: Final = 16
 # 16 of the longest labels have about 4,200 characters; JSON can need twelve bytes for each.
