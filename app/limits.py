@@ -133,6 +133,8 @@ DESTINATION_SYNC_BYTES: Final = 64 * MIB
 MAX_SUCCESS_BYTES: Final = 4 * KIB
 MAX_DESTINATION_DOCUMENTS: Final = 10_000
 MAX_DESTINATION_DOCUMENTS_BYTES: Final = 512 * MIB
+# Files that all of them name: a publication deletes some 2,000 in a second, and holds a slot.
+MAX_DESTINATION_PATHS: Final = 300_000
 
 # A worker counts as gone when its last heartbeat is older: several may come late.
 WORKER_TIMEOUT_SECONDS: Final = 15.0

@@ -81,9 +81,9 @@ async def create_export(
 async def list_exports(request: AnyRequest, resources: Resources, tenant: UUID) -> Page[Export]:
     """List exports.
 
-    Newest first, a page at a time, without columns, partitions and receipts. An export is listed if it
-    matches every filter. A `dataset` that is deleted is a 404 once no export of it matches. Times
-    are RFC 3339 with an offset, such as `2026-01-31T12:00:00Z`.
+    Newest first, a page at a time, without columns, partitions and receipts. An export is listed if
+    it matches every filter. A `dataset` that is deleted is a 404 once no export of it matches.
+    Times are RFC 3339 with an offset, such as `2026-01-31T12:00:00Z`.
     """
     choices = read_query(request, reference.ExportListQuery, many=("label",))
     return await service.list_exports(
