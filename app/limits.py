@@ -84,6 +84,8 @@ MAX_KEYS_OF_A_PART: Final = 2 * 1_024 * 1_024
 MAX_UPLOAD_FILES: Final = 20_000
 MAX_UPLOAD_PATH_BYTES: Final = 1_536 * KIB
 MAX_COMMIT_BYTES: Final = 8 * MIB
+# Of each tenant, at one API process: each holds a MiB or two while its client reads.
+MAX_DOWNLOADS: Final = 32
 # Records of one response, and keys of one request.
 MAX_RECORDS: Final = 1_000
 # Of each tenant, at one API process: each holds a record of up to `MAX_LINE_BYTES`.
