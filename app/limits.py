@@ -44,8 +44,8 @@ MAX_CLOSURE_DOCUMENTS: Final = 100
 MAX_SMALL_BODY_BYTES: Final = 64 * KIB
 # One that also holds params and labels.
 MAX_RUN_BODY_BYTES: Final = 256 * KIB
-# A thousand columns with names and pointers.
-MAX_EXPORT_BODY_BYTES: Final = 1 * MIB
+# One with a thousand columns with names and pointers. Lists and events repeat it.
+MAX_EXPORT_BODY_BYTES: Final = 256 * KIB
 
 MAX_LABELS: Final = 16
 # 16 of the longest labels have about 4,200 characters; JSON can need twelve bytes for each.
@@ -84,6 +84,8 @@ MAX_KEYS_OF_A_PART: Final = 2 * 1_024 * 1_024
 MAX_UPLOAD_FILES: Final = 20_000
 MAX_UPLOAD_PATH_BYTES: Final = 1_536 * KIB
 MAX_COMMIT_BYTES: Final = 8 * MIB
+# Of each tenant, at one API process: each holds a MiB or two while its client reads.
+MAX_DOWNLOADS: Final = 32
 # Records of one response, and keys of one request.
 MAX_RECORDS: Final = 1_000
 # Of each tenant, at one API process: each holds a record of up to `MAX_LINE_BYTES`.
@@ -133,6 +135,8 @@ DESTINATION_SYNC_BYTES: Final = 64 * MIB
 MAX_SUCCESS_BYTES: Final = 4 * KIB
 MAX_DESTINATION_DOCUMENTS: Final = 10_000
 MAX_DESTINATION_DOCUMENTS_BYTES: Final = 512 * MIB
+# Files that all of them name: a publication deletes some 2,000 in a second, and holds a slot.
+MAX_DESTINATION_PATHS: Final = 300_000
 
 # A worker counts as gone when its last heartbeat is older: several may come late.
 WORKER_TIMEOUT_SECONDS: Final = 15.0

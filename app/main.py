@@ -70,7 +70,7 @@ from app.keys.api import router as keys
 from app.keys.bootstrap import prepare
 from app.keys.key_cache import KeyCache, open_key_cache
 from app.lifecycle import Watchdog, exit_cleanly_on_signals, open_watchdog
-from app.limits import MAX_PARTS_AT_ONCE, MAX_RECORD_STREAMS, MAX_UPLOAD_BYTES
+from app.limits import MAX_DOWNLOADS, MAX_PARTS_AT_ONCE, MAX_RECORD_STREAMS, MAX_UPLOAD_BYTES
 from app.metrics import configure_metrics
 from app.pipes.api import router as pipes
 from app.pipes.connectors.permissions import require_usable_connectors
@@ -148,6 +148,7 @@ def create_app(settings: Settings) -> Litestar:
             app.state.queue_limit = QueueLimit(limit=settings.max_queued)
             app.state.uploads = InFlightLimiter(max_per_tenant=MAX_UPLOADS_OF_TENANT)
             app.state.part_turns = TenantTurns(max_per_tenant=MAX_PARTS_AT_ONCE)
+            app.state.download_turns = TenantTurns(max_per_tenant=MAX_DOWNLOADS)
             app.state.record_turns = TenantTurns(max_per_tenant=MAX_RECORD_STREAMS)
             _log_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings as hypothesis_settings
 
 from app.db import Pool, open_pool
 from app.settings import Settings
@@ -42,6 +43,12 @@ BEGIN
 END
 $$
 """
+
+# How long an example takes, or its generation, depends on what else this machine does.
+hypothesis_settings.register_profile(
+    "crivo", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("crivo")
 
 _EXIT = pytest.StashKey[ExitStack]()
 _SERVERS = pytest.StashKey[Servers]()

@@ -32,6 +32,7 @@ from app.http.methods import get, is_head
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.idempotency.model import Repeated
 from app.pagination import Page
+from app.payloads.downloads import begin_download
 from app.progress.reference import EventsQuery
 from app.progress.responses import (
     respond_with_events,
@@ -142,7 +143,7 @@ async def show_batch_results(
     lines = write_results(
         resources, tenant, batch_id, after=choices.after, statuses=choices.status or None
     )
-    return Stream(lines, media_type=reference.NDJSON)
+    return Stream(await begin_download(request, lines), media_type=reference.NDJSON)
 
 
 @post(

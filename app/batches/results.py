@@ -1,6 +1,6 @@
 """Write the results of a batch as NDJSON, in the order of its inputs and in constant memory."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -27,7 +27,7 @@ async def write_results(
     *,
     after: int,
     statuses: Sequence[Status] | None,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield a line for each item after a line, as it is when its page is read.
 
     A result's own bytes become part of its line: they are not decoded, and have no line feed. An

@@ -30,7 +30,7 @@ from app.http.ranges import plan_bytes
 from app.http.raw_paths import path_after
 from app.limits import MAX_FILE_BYTES
 from app.pagination import Page
-from app.payloads.reader import begin
+from app.payloads.downloads import begin_download
 from app.quotas.turns import TenantTurns
 from app.resources import Resources
 
@@ -126,7 +126,9 @@ async def _respond(
     if plan.span is None:
         return Response(b"", status_code=plan.status, headers=plan.headers, media_type=BYTES)
     span = ByteSpan(start=plan.span.start, end=plan.span.end)
-    chunks = await begin(file_service.read_file(resources, catalogs.cache, tenant, file.id, span))
+    chunks = await begin_download(
+        request, file_service.read_file(resources, catalogs.cache, tenant, file.id, span)
+    )
     return Stream(chunks, status_code=plan.status, headers=plan.headers, media_type=BYTES)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import Final
 from uuid import UUID
@@ -110,7 +110,7 @@ async def list_files(
 
 async def read_file(
     resources: Resources, cache: ObjectCache, tenant: UUID, file_id: UUID, span: ByteSpan
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the bytes of a file's span, part by part, and never fewer.
 
     Raises BlobMissing, also if the file is deleted meanwhile, ObjectDamaged, BlobsUnavailable.

@@ -10,11 +10,10 @@ from msgspec import Raw
 
 from app.datasets.parts.long_lines import LONG_LINE_BYTES
 from app.datasets.record_service import Found, OpenSnapshot
-from app.http.authorization import caller_of
 from app.http.bodies import AnyRequest
 from app.http.conditions import is_known
 from app.http.methods import is_head
-from app.http.reauthorization import closed_with
+from app.payloads.downloads import in_turn
 from app.payloads.reader import begin, single_chunk
 from app.quotas.turns import TenantTurns
 
@@ -47,7 +46,7 @@ async def respond_with_record(
         return Response(b"", status_code=304, headers=headers, media_type=JSON)
     if size <= LONG_LINE_BYTES or is_head(request):
         return Response(found.line, headers=headers, media_type=JSON)
-    body = _in_turn(request, _in_pieces(again))
+    body = _in_turn(request, again)
     return Stream(body, headers={**headers, "Content-Length": str(size)}, media_type=JSON)
 
 
@@ -98,22 +97,8 @@ async def _respond(
 def _in_turn(
     request: AnyRequest, chunks: AsyncGenerator[bytes, None]
 ) -> AsyncGenerator[bytes, None]:
-    """Yield chunks while the tenant has a turn, which ends with the request at the latest."""
     turns: TenantTurns = request.app.state.record_turns
-
-    async def held() -> AsyncGenerator[bytes, None]:
-        async with turns.turn(caller_of(request).tenant), aclosing(chunks):
-            async for chunk in chunks:
-                yield chunk
-
-    return closed_with(request, held())
-
-
-async def _in_pieces(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(lines):
-        async for line in lines:
-            for piece in _pieces(b"", line, b""):
-                yield piece
+    return in_turn(request, turns, chunks)
 
 
 async def _ended(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

@@ -15,7 +15,8 @@ from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_query
 from app.http.methods import get, is_head
 from app.pagination import Page
-from app.payloads.reader import begin, single_chunk
+from app.payloads.downloads import begin_download
+from app.payloads.reader import single_chunk
 from app.payloads.responses import respond_with_payload
 from app.resources import Resources
 
@@ -75,7 +76,7 @@ async def download_dead_letters(request: AnyRequest, resources: Resources, tenan
     write = write_letters if choices.form == "full" else write_events
     lines = write(resources, tenant, choices.conditions(), after=choices.after or OLDEST)
     # The first page is read now, so that what it raises has a status.
-    body = await begin(lines)
+    body = await begin_download(request, lines)
     if is_head(request):
         await lines.aclose()
         body = single_chunk(b"")

@@ -1,6 +1,6 @@
 """HTTP routes of exports."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from uuid import UUID
 
 from litestar import MediaType, Response, Router, post
@@ -30,7 +30,8 @@ from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.idempotency.model import Repeated
 from app.limits import MAX_EXPORT_BODY_BYTES
 from app.pagination import Page, PageQuery
-from app.payloads.reader import begin, single_chunk
+from app.payloads.downloads import begin_download
+from app.payloads.reader import single_chunk
 from app.payloads.responses import respond_with_payload
 from app.progress.reference import EventsQuery
 from app.progress.responses import (
@@ -81,9 +82,9 @@ async def create_export(
 async def list_exports(request: AnyRequest, resources: Resources, tenant: UUID) -> Page[Export]:
     """List exports.
 
-    Newest first, a page at a time, without partitions and receipts. An export is listed if it
-    matches every filter. A `dataset` that is deleted is a 404 once no export of it matches. Times
-    are RFC 3339 with an offset, such as `2026-01-31T12:00:00Z`.
+    Newest first, a page at a time, without columns, partitions and receipts. An export is listed if
+    it matches every filter. A `dataset` that is deleted is a 404 once no export of it matches.
+    Times are RFC 3339 with an offset, such as `2026-01-31T12:00:00Z`.
     """
     choices = read_query(request, reference.ExportListQuery, many=("label",))
     return await service.list_exports(
@@ -290,13 +291,13 @@ async def create_export_events_token(
 
 async def _streamed(
     request: AnyRequest,
-    chunks: AsyncIterator[bytes],
+    chunks: AsyncGenerator[bytes, None],
     *,
     media_type: str,
     headers: dict[str, str] | None = None,
 ) -> Stream:
     """Send what is read a page at a time; what the first chunk raises still has a status."""
-    body = await begin(chunks)
+    body = await begin_download(request, chunks)
     if is_head(request):
         body = single_chunk(b"")
     return Stream(body, media_type=media_type, headers=headers)

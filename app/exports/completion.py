@@ -44,6 +44,7 @@ async def _copy(
     async with resources.pool.acquire() as conn:
         if not await publish_store.has_turn(conn, task):
             raise DestinationBusy(f"another export is being published at {destination}")
+        begun = await publish_store.has_begun(conn, task)
         found = await read_manifest(conn, task.tenant_id, task.export_id)
     assert found is not None  # noqa: S101 - its task is leased
     manifest = replace(
@@ -52,7 +53,7 @@ async def _copy(
         output_sha256=output_sha256(files).hex(),
     )
     folder = await open_destination(resources, task.tenant_id, destination)
-    wanted = Publication(manifest=manifest, files=files)
+    wanted = Publication(manifest=manifest, files=files, begun=begun)
 
     async def begin() -> None:
         async with resources.pool.acquire() as conn:

@@ -1,6 +1,6 @@
 """Write manifests a page of files at a time: an export may have very many."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -13,7 +13,7 @@ _END = b"]}"
 
 async def manifest_chunks(
     head: Manifest, pages: AsyncIterator[Sequence[ManifestFile]]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the JSON of a manifest with all files of the pages; those of `head` do not count."""
     yield msgspec.json.encode(replace(head, files=())).removesuffix(_END)
     separator = b""

@@ -243,8 +243,8 @@ class Export(Struct, frozen=True, kw_only=True):
     published, files kept of the export that it continues included. `rows_failed` are bad rows:
     `errors_url` lists them, and `run_errors_url` those of the script, whose run is `run`.
     `files_url` lists the files, until `files_deleted_at`. `trouble` says since `trouble_since` why
-    a task is tried again. Only a single export, not one of a list or an event, has `callback_url`,
-    and at its end `partitions`, if they are no more than 1,000, and the `receipt`.
+    a task is tried again. Only a single export, not one of a list or an event, has `columns` and
+    `callback_url`, and at its end `partitions`, if they are no more than 1,000, and the `receipt`.
     """
 
     id: UUID

@@ -19,10 +19,16 @@ from app.exports import documents
 from app.exports.documents import FOLDER, SUCCESS, Begun, FilePath, Success, begun_of, manifest_of
 from app.exports.manifests import manifest_chunks, paged
 from app.exports.model import ExportErrorKind, Manifest, ManifestFile
-from app.exports.object_folder import DestinationUnavailable, ObjectFolder, replaced_meanwhile
+from app.exports.object_folder import (
+    DestinationUnavailable,
+    ForeignObject,
+    ObjectFolder,
+    replaced_meanwhile,
+)
 from app.exports.plan.model import TaskFailed
 from app.exports.publish_store import NamedFile
 from app.exports.turns import in_turns
+from app.limits import MAX_DESTINATION_PATHS
 
 log = structlog.get_logger(__name__)
 
@@ -30,14 +36,16 @@ _MANIFEST_PAGE: Final = 1_000
 
 
 class Publication(Struct, frozen=True, kw_only=True):
-    """What is to be published; an attempt before this one may have copied some of it.
+    """What is to be published.
 
     `manifest` gets its files as it is written. `files` are all files of the export, in the order of
-    their names; those with the stage `base` are there already.
+    their names; those with the stage `base` are there already. If it has `begun`, an attempt before
+    this one may have copied some of it: nothing else makes what is there that of this export.
     """
 
     manifest: Manifest
     files: Sequence[NamedFile]
+    begun: bool
 
 
 async def publish(
@@ -62,6 +70,7 @@ class _Publisher:
         self._manifest = publication.manifest
         self._id = publication.manifest.export
         self._success = Success(export=self._id, manifest=manifest_of(self._id))
+        self._has_begun = publication.begun
         self._files = publication.files
         self._new = [each for each in publication.files if each.file.stage != "base"]
         self._kept = [each for each in publication.files if each.file.stage == "base"]
@@ -70,16 +79,17 @@ class _Publisher:
         """Take the steps in an order in which `_SUCCESS` never names what is not all there."""
         success = await documents.read_success(self._folder)
         if success == self._success:
-            if await self._is_there():
+            if self._has_begun and await self._is_there():
                 # An attempt has published all: only the database does not know that.
                 await self._folder.delete(begun_of(self._id))
                 return
             success = None
         found = await documents.find_documents(self._folder)
         self._require_newest(found)
+        await self._require_bounded(found)
         await in_turns(self._require_kept, self._kept)
         await begin()
-        is_first = begun_of(self._id) not in found
+        is_first = not self._has_begun or begun_of(self._id) not in found
         if is_first:
             # An export after this one deletes these, if this one fails.
             files = [FilePath(each.path) for each in self._new]
@@ -120,6 +130,23 @@ class _Publisher:
                 ExportErrorKind.DESTINATION_REFUSED,
                 f"{self._folder.url} has files of the newer export {max(newer)}",
             )
+
+    async def _require_bounded(self, found: dict[str, UUID]) -> None:
+        """Refuse to delete more than exports have written: it holds a slot, and does not end."""
+        named = 0
+        for path in self._documents_of_others(found):
+            async for paths in documents.data_files_in(self._folder, path):
+                named += len(paths)
+                if named > MAX_DESTINATION_PATHS:
+                    raise ForeignObject(
+                        self._folder.url,
+                        f"the documents in {FOLDER} name more than {MAX_DESTINATION_PATHS:,} files",
+                    )
+
+    def _documents_of_others(self, found: dict[str, UUID]) -> list[str]:
+        return [
+            path for path, export in found.items() if export != self._id and path.endswith(".json")
+        ]
 
     async def _require_kept(self, file: NamedFile) -> None:
         """Check a file of the export that is continued, while what is published still is."""
@@ -177,11 +204,13 @@ class _Publisher:
     async def _delete_others(self, found: dict[str, UUID]) -> None:
         """Delete what other exports have here that this one has not, their documents at last."""
         own = {each.path for each in self._files}
+        left = MAX_DESTINATION_PATHS
+        for path in self._documents_of_others(found):
+            async for paths in documents.data_files_in(self._folder, path):
+                # More were written since they were counted.
+                await in_turns(self._folder.delete, sorted({*paths[:left]} - own))
+                left -= len(paths[:left])
         others = [path for path, export in found.items() if export != self._id]
-        for path in others:
-            if path.endswith(".json"):
-                async for paths in documents.data_files_in(self._folder, path):
-                    await in_turns(self._folder.delete, sorted({*paths} - own))
         # With those that an attempt of this export has left unfinished.
         unfinished = [path for path in found if not path.endswith(".json")]
         await in_turns(self._folder.delete, list({*others, *unfinished}))

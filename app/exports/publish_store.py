@@ -53,6 +53,19 @@ async def has_turn(conn: Connection, task: ClaimedTask) -> bool:
     return found
 
 
+SELECT_HAS_BEGUN = """
+SELECT publishing_at IS NOT NULL
+FROM exports
+WHERE tenant_id = $1 AND id = $2
+"""
+
+
+async def has_begun(conn: Connection, task: ClaimedTask) -> bool:
+    """Return whether an attempt may have changed the destination of an export."""
+    found: bool = await conn.fetchval(SELECT_HAS_BEGUN, task.tenant_id, task.export_id)
+    return found
+
+
 # From here on the export is not cancelled. The row is that which a cancellation locks. The
 # destination has answered.
 BEGIN_PUBLISHING = """

@@ -1,7 +1,7 @@
 """Show, list and cancel exports, and find their files, manifests and tables."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -172,7 +172,7 @@ async def find_file(
 
 async def write_manifest(
     resources: Resources, tenant: UUID, export_id: UUID
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Return all files of an export, as the JSON of a Manifest.
 
     Raises ExportNotFound, ExportNotFinished, NoExportOutput, ExportFilesDeleted.
@@ -193,7 +193,7 @@ async def write_table(
     dialect: str,
     name: str | None,
     location: str | None,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Return the SQL of a table over the files of an export, as UTF-8.
 
     Raises ExportNotFound, ExportNotFinished, NoExportOutput, ExportFilesDeleted, InvalidRequest,

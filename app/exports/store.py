@@ -34,7 +34,7 @@ from app.sql_parameters import in_order
 _EXPORTS = """
 SELECT e.id, e.status, e.dataset, e.snapshot, e.since, e.request, e.plan, e.labels, e.stage,
        e.tasks, e.tasks_done, e.raw_bytes, e.rows_in, e.duplicates, e.rows_failed, e.rows_out,
-       e.files, e.bytes, e.columns, e.nulls, e.level_nulls, e.error, e.engine, troubled.trouble,
+       e.files, e.bytes, e.nulls, e.level_nulls, e.error, e.engine, troubled.trouble,
        troubled.trouble_since,
        e.duckdb_versions, e.run_id, e.cpu_ms, e.peak_memory_bytes,
        e.created_at, e.started_at, e.finished_at, e.files_deleted_at, e.partitions,
@@ -47,6 +47,7 @@ SELECT e.id, e.status, e.dataset, e.snapshot, e.since, e.request, e.plan, e.labe
        )::bigint AS raw_bytes_done,
        encode(e.input_sha256, 'hex') AS input_sha256,
        encode(e.output_sha256, 'hex') AS output_sha256,
+       CASE WHEN parameters.is_single THEN e.columns END AS columns,
        CASE WHEN parameters.is_single THEN e.callback_url END AS callback_url
 FROM parameters
 JOIN exports AS e ON e.tenant_id = parameters.tenant_id

@@ -1,6 +1,6 @@
 """Read stored payloads from their row or from the blob store."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from app.allocator import trim_later
 from app.blobs import Blobs
@@ -9,7 +9,7 @@ from app.payloads.model import StoredPayload
 
 async def read_payload(
     blobs: Blobs, stored: StoredPayload, *, start: int = 0, end: int | None = None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield a payload's bytes from `start` up to `end`. Raises BlobMissing, BlobsUnavailable."""
     trim_later(stored.size_bytes)
     if stored.blob_key is None:
@@ -27,14 +27,12 @@ def payload_of(blobs: Blobs, stored: StoredPayload) -> bytes | AsyncIterator[byt
     return stored.body or b""
 
 
-async def open_payload(
-    blobs: Blobs, stored: StoredPayload, *, start: int = 0, end: int | None = None
-) -> AsyncIterator[bytes]:
-    """Read the first chunk of a payload or range now, the others on demand.
+async def open_payload(blobs: Blobs, stored: StoredPayload) -> AsyncIterator[bytes]:
+    """Read the first chunk of a payload now, the others on demand.
 
-    Raises BlobMissing and BlobsUnavailable at once, while a response can still have a status.
+    Raises BlobMissing and BlobsUnavailable at once.
     """
-    return await begin(read_payload(blobs, stored, start=start, end=end))
+    return await begin(read_payload(blobs, stored))
 
 
 async def begin(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -8,8 +8,9 @@ from litestar.response import Stream
 from app.blobs import Blobs
 from app.http.bodies import AnyRequest
 from app.http.ranges import plan_bytes
+from app.payloads.downloads import begin_download
 from app.payloads.model import StoredPayload
-from app.payloads.reader import open_payload
+from app.payloads.reader import read_payload
 
 # Users choose the media types of bytes, and `text/html` is one: a browser saves such a payload. One
 # that shows it all the same gives it an origin of its own, without scripts, forms and requests.
@@ -40,5 +41,7 @@ async def respond_with_payload(
         headers = {**headers, **_OF_BYTES, "Content-Type": stored.media_type}
     if plan.span is None:
         return Response(b"", status_code=plan.status, headers=headers, media_type=media_type)
-    chunks = await open_payload(blobs, stored, start=plan.span.start, end=plan.span.end)
+    chunks = await begin_download(
+        request, read_payload(blobs, stored, start=plan.span.start, end=plan.span.end)
+    )
     return Stream(chunks, status_code=plan.status, headers=headers, media_type=media_type)

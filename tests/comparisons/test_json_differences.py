@@ -58,7 +58,7 @@ def _at(document: str, pointer: str) -> Any:  # noqa: ANN401 - any JSON
     return value
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(_documents(), _documents())
 def test_documents_without_a_difference_are_equal_and_no_others(before: str, after: str) -> None:
     changes = changes_between(before.encode(), after.encode(), limit=100)

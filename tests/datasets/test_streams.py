@@ -1,4 +1,4 @@
-"""Streams of records are few for each tenant, so that slow readers of long ones are bounded."""
+"""Streams of records and downloads are few for each tenant: slow readers are bounded."""
 
 import socket
 from contextlib import ExitStack
@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from app.limits import MAX_RECORD_STREAMS
+from app.limits import MAX_DOWNLOADS, MAX_RECORD_STREAMS
 from tests.support.raw_connections import connected
 from tests.support.system import System
 
@@ -23,16 +23,17 @@ def long_records(system: System, dataset: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "most"),
     [
-        "GET {}/records?from=0",
-        "GET {}/records/long",
-        "GET {}/records/long?history=true",
-        "POST {}/records",
+        ("GET {}/records?from=0", MAX_RECORD_STREAMS),
+        ("GET {}/records/long", MAX_RECORD_STREAMS),
+        ("GET {}/records/long?history=true", MAX_RECORD_STREAMS),
+        ("POST {}/records", MAX_RECORD_STREAMS),
+        ("GET {}/files/a", MAX_DOWNLOADS),
     ],
 )
 def test_slow_readers_of_a_tenant_wait_for_each_other(
-    system: System, long_records: str, line: str
+    system: System, long_records: str, line: str, most: int
 ) -> None:
     body = b'{"keys":["long"]}' if line.startswith("POST") else b""
     request = (
@@ -40,7 +41,7 @@ def test_slow_readers_of_a_tenant_wait_for_each_other(
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
     with ExitStack() as stack:
-        readers = [stack.enter_context(connected(system.port)) for _ in range(MAX_RECORD_STREAMS)]
+        readers = [stack.enter_context(connected(system.port)) for _ in range(most)]
         for each in readers:
             each.sendall(request)
             _await_body(each, seconds=60)

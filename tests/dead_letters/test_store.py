@@ -37,9 +37,7 @@ REDRIVE = UUID(int=7)
 
 
 @given(events=st.lists(st.binary(max_size=200), min_size=1, max_size=5))
-@hypothesis_settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_bytes_come_out_as_they_went_in(letters: Letters, events: list[bytes]) -> None:
     names = [letter(number, event) for number, event in enumerate(events)]
     pipe = uuid.uuid7()

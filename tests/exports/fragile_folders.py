@@ -4,8 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
+from typing import Final
+from uuid import UUID
 
 import uuid_utils.compat as uuid
+from msgspec.structs import replace
 
 from app.blobs import Blobs
 from app.exports import publication
@@ -66,12 +69,18 @@ def fragile(url: str, end_at: float) -> Fragile:
     return folder
 
 
+# What the database would know: the exports that have begun to change a destination.
+_BEGUN: Final[set[tuple[str, UUID]]] = set()
+
+
 async def publish(blobs: Blobs, folder: ObjectFolder, wanted: Publication) -> None:
     """Publish without a database."""
+    key = folder.url, wanted.manifest.export
 
     async def begin() -> None:
-        pass
+        _BEGUN.add(key)
 
+    wanted = replace(wanted, begun=key in _BEGUN)
     await publication.publish(blobs, folder, wanted, begin=begin)
 
 
@@ -102,7 +111,7 @@ async def publication_of(
             ManifestFile(path=each.path, rows=1, bytes=len(each.path), sha256="") for each in files
         ],
     )
-    return Publication(manifest=manifest, files=files)
+    return Publication(manifest=manifest, files=files, begun=False)
 
 
 def staged_file(path: str, key: str | None, stage: str) -> StagedFile:

@@ -13,10 +13,11 @@ import pytest
 from msgspec.structs import replace
 
 from app.db import Pool
-from app.exports import ending, hanging_calls
+from app.exports import ending, hanging_calls, publication
 from app.exports.folder_tree import FolderTree
 from app.exports.hanging_calls import Hangs, call_in_thread, require_wanted
 from app.exports.model import ExportStatus
+from app.exports.object_folder import ForeignObject
 from app.exports.plan.model import TaskFailed
 from app.exports.publish_store import NamedFile
 from app.limits import MAX_DESTINATION_DOCUMENTS_BYTES, MAX_HANGING_CALLS, MAX_SUCCESS_BYTES, MIB
@@ -198,6 +199,42 @@ async def test_an_export_is_not_taken_for_published_because_a_file_says_so(
     (ours / path).write_text("forged")
     assert json.loads((ours / "_SUCCESS").read_text())["export"] == str(wanted.manifest.export)
     await publish(exports.blobs, folder, wanted)
+    assert followed(url) == str(wanted.manifest.export)
+
+
+async def test_what_looks_like_an_export_that_has_not_begun_is_not_taken_for_it(
+    exports: RunningExports, ours: Path
+) -> None:
+    wanted = await publication_of(exports, ["day=1"])
+    url = f"file://{ours}"
+    await publish(exports.blobs, await folder_of(exports, f"{url}/learned"), wanted)
+    learned = {path: (ours / "learned" / path).read_bytes() for path in objects(f"{url}/learned")}
+    begun = f"_crivo/{wanted.manifest.export}.begun.json"
+    for path, content in {**learned, begun: b'{"success":null,"files":[]}'}.items():
+        (ours / "forged" / path).parent.mkdir(parents=True, exist_ok=True)
+        is_document = path in {"_SUCCESS", begun}
+        (ours / "forged" / path).write_bytes(content if is_document else b"0" * len(content))
+
+    await publish(exports.blobs, await folder_of(exports, f"{url}/forged"), wanted)
+
+    forged = {path: (ours / "forged" / path).read_bytes() for path in objects(f"{url}/forged")}
+    assert forged == learned
+
+
+async def test_documents_that_name_too_many_files_are_refused_before_anything_changes(
+    exports: RunningExports, ours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publication, "MAX_DESTINATION_PATHS", 5)
+    url = f"file://{ours}"
+    write_document(ours, [f"day={n}/{NAME}" for n in range(6)])
+    before = objects(url)
+    wanted = await publication_of(exports, ["day=x"])
+    with pytest.raises(ForeignObject, match="name more than 5 files"):
+        await publish(exports.blobs, await folder_of(exports, url), wanted)
+    assert objects(url) == before
+
+    monkeypatch.setattr(publication, "MAX_DESTINATION_PATHS", 6)
+    await publish(exports.blobs, await folder_of(exports, url), wanted)
     assert followed(url) == str(wanted.manifest.export)
 
 

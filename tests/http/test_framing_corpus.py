@@ -95,7 +95,7 @@ async def test_what_is_read_is_read_as_the_reference_reads_it(name: str) -> None
     assert (whole.statuses, whole.closed) == (expected.statuses, expected.closed)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     base=st.sampled_from([*_READ.values(), *_REFUSED.values()]),
     changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 2), _ODD | st.binary()), max_size=4),

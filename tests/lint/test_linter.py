@@ -1,6 +1,6 @@
 """Lint generated texts: no text fails, and every finding points into the source."""
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from app.lint.linter import MAX_FINDINGS, lint
 from app.lint.names import SANDBOX_NAMES
@@ -23,7 +23,6 @@ TOKENS = st.sampled_from(
 SOURCES = st.lists(TOKENS, max_size=40).map(" ".join) | st.text(max_size=60)
 
 
-@settings(deadline=None)
 @given(SOURCES)
 def test_any_text_can_be_linted_and_findings_point_into_it(source: str) -> None:
     report = lint(source.encode("utf-8", "surrogatepass"))
@@ -37,7 +36,6 @@ def test_any_text_can_be_linted_and_findings_point_into_it(source: str) -> None:
         assert 1 <= finding.position.column <= units + 1
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.data())
 def test_the_caret_is_under_the_position(source: str, data: st.DataObject) -> None:
     offset = data.draw(st.integers(0, len(source)))

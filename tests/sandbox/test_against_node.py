@@ -181,7 +181,6 @@ async def _in_node(server: Process, source: str, payload: str) -> bytes:
 @pytest.mark.parametrize("name", FUNCTIONS)
 @settings(
     max_examples=12,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(document=DOCUMENTS)

@@ -162,9 +162,7 @@ def shared_pool(runner: asyncio.Runner) -> Iterator[SandboxPool]:
     runner.run(context.__aexit__(None, None, None))
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(graph=graphs)
 @example(graph=(EVERYTHING, [(0, 0), (2, 3), (3, 2), (4, 5)]))
 def test_a_state_crosses_exactly(

@@ -49,7 +49,7 @@ async def _stored(keys: Sequence[str]) -> tuple[Parts, list[int], list[int]]:
     return parts, [hash_ for hash_, _ in entries], [start for _, start in entries]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(keys=_KEYS, pass_records=st.integers(1, 9))
 async def test_the_last_record_of_each_key_is_kept(keys: list[str], pass_records: int) -> None:
     parts, hashes, offsets = await _stored(keys)
@@ -76,7 +76,7 @@ async def test_the_last_record_of_each_key_is_kept(keys: list[str], pass_records
     assert kept[0].tolist() == sorted(kept[0].tolist())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(hashes=st.lists(st.integers(0, 9), max_size=40).map(sorted), most=st.integers(1, 9))
 def test_a_pass_has_few_records(hashes: list[int], most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -92,7 +92,7 @@ def test_a_pass_has_few_records(hashes: list[int], most: int) -> None:
         assert has_all == (hashes[following : following + 1] != [hashes[int(some[-1])]])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hashes=st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5), max_size=60))
 def test_equal_hashes_stay_in_order(hashes: list[int]) -> None:
     expected = sorted(range(len(hashes)), key=hashes.__getitem__)

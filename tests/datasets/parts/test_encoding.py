@@ -50,7 +50,7 @@ def _encode(
     return b"".join(encoded), encoder
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     content=st.sampled_from(Format),
     raw=_CONTENTS,
@@ -71,7 +71,7 @@ def test_any_split_in_chunks_gives_the_same(content: Format, raw: bytes, cuts: l
         assert encoder.raw_bytes == len(raw)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(raw=_CONTENTS, data=st.data())
 async def test_ranges_and_lines_are_those_of_the_raw_bytes(raw: bytes, data: st.DataObject) -> None:
     parts = Parts(open_blobs(Settings(blob_url="memory:///")))
@@ -132,7 +132,7 @@ def test_a_bad_line_is_named(raw: bytes, line: int, byte: int, message: str) -> 
     assert _bad(raw)[2].startswith(message)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     levels=st.integers(MAX_NESTING - 1, MAX_NESTING + 2),
     text=st.text(st.sampled_from('["\\\\]{}'), max_size=9).map(json.dumps),

@@ -41,7 +41,7 @@ def _records(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from(shapes)).encode(errors="surrogatepass")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(pointer=_POINTERS, records=st.lists(_records(), min_size=1, max_size=4))
 def test_all_ways_to_read_a_key_agree(pointer: str, records: list[bytes]) -> None:
     parsed = parse_pointer(pointer)
@@ -140,7 +140,7 @@ _ESCAPES = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(key=st.lists(_ESCAPES, max_size=6), other=st.lists(_ESCAPES, max_size=6))
 def test_halves_of_surrogate_pairs_are_those_of_the_standard_library(
     key: list[str], other: list[str]

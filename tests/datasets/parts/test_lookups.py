@@ -41,7 +41,7 @@ def _others_than(dead: set[int]) -> list[range]:
     return [each for each in ranges if each]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(parts=st.lists(_VALUES, max_size=6), data=st.data())
 async def test_lookups_agree_with_a_dictionary(parts: list[list[str]], data: st.DataObject) -> None:
     stored = Parts(open_blobs(Settings(blob_url="memory:///")))

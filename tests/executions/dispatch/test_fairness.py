@@ -174,9 +174,7 @@ _STEPS = st.lists(
 )
 
 
-@hypothesis_settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_STEPS)
 async def test_caps_hold_and_nothing_starves_in_any_history(
     queues: Queues, steps: list[tuple[str, int, int]]

@@ -112,7 +112,7 @@ def _chains(draw: st.DrawFn) -> tuple[Plan, list[list[bytes]]]:
     return plan, exports
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(_chains())
 def test_a_chain_of_exports_has_the_rows_of_one(chain: tuple[Plan, list[list[bytes]]]) -> None:
     plan, exports = chain

@@ -105,7 +105,7 @@ def _numbered(lines: Sequence[bytes]) -> list[bytes]:
     return [line for line in lines if line.strip()]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(_lines())
 def test_survivors_and_partitions_are_those_of_the_oracle(lines: list[bytes]) -> None:
     want = expected(_numbered(lines))
@@ -119,7 +119,7 @@ def test_survivors_and_partitions_are_those_of_the_oracle(lines: list[bytes]) ->
         assert result.report.rows_in - dropped == result.report.rows_out
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_lines(sizes=(1, 25)) | _bad_lines(), min_size=1, max_size=3))
 def test_stages_write_the_rows_of_one_task(files: list[list[bytes]]) -> None:
     with TemporaryDirectory() as path:

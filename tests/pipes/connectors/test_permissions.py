@@ -132,7 +132,7 @@ async def test_without_queues_or_client_sqs_is_off(
     require_usable_connectors(Settings())
 
 
-@settings_of_hypothesis(max_examples=200, deadline=None)
+@settings_of_hypothesis(max_examples=200)
 @given(tenant=from_regex(NAME_PATTERN), stream=from_regex(STREAM_PATTERN))
 def test_no_two_tenants_share_a_key(tenant: str, stream: str) -> None:
     # What reads a key back finds the one tenant and the one stream.

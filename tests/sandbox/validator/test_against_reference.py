@@ -123,7 +123,6 @@ def _schemas(draft: str) -> st.SearchStrategy[Any]:
 @pytest.mark.parametrize("draft", DIALECTS)
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
@@ -146,7 +145,6 @@ async def test_the_verdicts_are_those_of_the_reference(
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())

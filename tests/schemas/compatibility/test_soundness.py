@@ -173,7 +173,7 @@ _SLOW: Final = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 _DRAWN: Final = st.lists(_DOCUMENTS, max_size=10)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=_SLOW)
+@settings(max_examples=150, suppress_health_check=_SLOW)
 @given(pair=_pairs(), drawn=_DRAWN)
 def test_verdicts_agree_with_the_reference(pair: tuple[Any, Any], drawn: list[Any]) -> None:
     for trial in _trials(pair, drawn, strict=False):
@@ -185,7 +185,7 @@ def test_verdicts_agree_with_the_reference(pair: tuple[Any, Any], drawn: list[An
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@settings(max_examples=8, deadline=None, suppress_health_check=_SLOW)
+@settings(max_examples=8, suppress_health_check=_SLOW)
 @given(pairs=st.lists(st.tuples(_pairs(), _DRAWN), min_size=1, max_size=20))
 async def test_verdicts_on_strict_schemas_agree_with_the_validator(
     pool: SandboxPool, pairs: list[tuple[tuple[Any, Any], list[Any]]]
