@@ -34,9 +34,13 @@ async def retry_forever(
     *,
     pause_seconds: float,
     max_pause_seconds: float | None = None,
+    woken: asyncio.Event | None = None,
     **fields: object,
 ) -> None:
     """Call `attempt` until cancelled, with a pause after each call.
+
+    `woken` ends the pause after a call that has not failed, and is cleared; set during a call, it
+    leaves the pause out.
 
     Failures in a row double the pause, up to `max_pause_seconds` (default: no growth), and only
     the first of them is logged, as `failure_event` with `fields`. An attempt that fails after
@@ -54,9 +58,22 @@ async def retry_forever(
         if error is not None and not logged and not isinstance(error, Unavailable):
             _log_failure(failure_event, error, fields)
             logged = True
-        await asyncio.sleep(next_pause_seconds)
         if error is not None:
+            await asyncio.sleep(next_pause_seconds)
             next_pause_seconds = min(2 * next_pause_seconds, longest_seconds)
+        else:
+            await _pause(pause_seconds, woken)
+
+
+async def _pause(seconds: float, woken: asyncio.Event | None) -> None:
+    if woken is None:
+        await asyncio.sleep(seconds)
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await woken.wait()
+    # Before the next call: what comes during that may not be seen by it.
+    woken.clear()
 
 
 async def _error_of(attempt: Callable[[], Awaitable[None]]) -> Exception | None:

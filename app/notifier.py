@@ -9,6 +9,7 @@ Modelled on River's `internal/notifier`.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import chain
 from typing import Final, TypeAlias
 
 import structlog
@@ -43,7 +44,7 @@ class Notifier:
     def __init__(self, settings: Settings) -> None:
         """Use the server at `settings.database_url`."""
         self._settings = settings
-        self._topics: dict[str, _Topic] = {}
+        self._topics: dict[str, list[_Topic]] = {}
         self._subscribed = asyncio.Event()
         self._resync_due = asyncio.Event()
         self._failed = False
@@ -52,19 +53,33 @@ class Notifier:
     def subscribed(
         self, channel: str, *, on_notification: Callable[[str], None], resync: Resync
     ) -> Iterator[None]:
-        """Subscribe to a channel for the length of the block; one subscriber per channel.
+        """Subscribe to a channel for the length of the block.
 
         `on_notification` receives each payload. `resync` receives the listening connection: as
         soon as it listens, after each reconnect, every RESYNC_SECONDS and after `resync_now`.
         """
-        assert channel not in self._topics  # noqa: S101 - a mistake in this program
-        self._topics[channel] = _Topic(on_notification=on_notification, resync=resync)
+        topic = _Topic(on_notification=on_notification, resync=resync)
+        self._topics.setdefault(channel, []).append(topic)
         self._subscribed.set()
         self.resync_now()
         try:
             yield
         finally:
-            del self._topics[channel]
+            self._topics[channel].remove(topic)
+
+    @contextmanager
+    def waking(self, channel: str) -> Iterator[asyncio.Event]:
+        """Yield an event that is set by each notification of a channel, and by each resync.
+
+        It is for a loop that polls: a poll finds what no notification has told.
+        """
+        woken = asyncio.Event()
+
+        async def resync(_: Connection) -> None:
+            woken.set()
+
+        with self.subscribed(channel, on_notification=lambda _: woken.set(), resync=resync):
+            yield woken
 
     def resync_now(self) -> None:
         """Call every `resync` without waiting for the next interval."""
@@ -94,7 +109,7 @@ class Notifier:
                     await conn.add_listener(channel, self._deliver)
                     listening.add(channel)
                 await conn.execute(KEEP_ALIVE)
-                for topic in list(self._topics.values()):
+                for topic in list(chain.from_iterable(self._topics.values())):
                     await topic.resync(conn)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(RESYNC_SECONDS):
@@ -102,7 +117,7 @@ class Notifier:
         self._failed = False
 
     def _deliver(self, _conn: object, _pid: int, channel: str, payload: object) -> None:
-        if topic := self._topics.get(channel):
+        for topic in self._topics.get(channel, ()):
             topic.on_notification(str(payload))
 
 

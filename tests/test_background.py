@@ -126,6 +126,21 @@ async def test_a_loop_whose_cleanup_fails_ends_all_the_same(logs: list[EventDict
     assert [each["event"] for each in logs] == ["background.crashed"]
 
 
+async def test_a_pause_ends_when_the_loop_is_woken_also_during_the_call_before() -> None:
+    attempts, woken = Attempts(None, None, None), asyncio.Event()
+
+    async def attempt() -> None:
+        if len(attempts.began_at) < 2:
+            woken.set()
+        await attempts()
+        if len(attempts.began_at) == 3:
+            asyncio.get_running_loop().call_soon(woken.set)
+
+    loop = retry_forever("it.failed", attempt, pause_seconds=3_600, woken=woken)
+    async with background(loop), asyncio.timeout(30):
+        await attempts.all_made.wait()
+
+
 async def test_pauses_double_up_to_the_longest_and_start_anew_after_a_success() -> None:
     attempts = Attempts(FAULT, FAULT, FAULT, FAULT, FAULT, FAULT, None)
 

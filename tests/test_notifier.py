@@ -94,6 +94,23 @@ async def test_a_closed_topic_receives_nothing(pool: Pool, settings: Settings) -
     assert first.payloads == []
 
 
+@pytest.mark.usefixtures("only_reconnects_resync")
+async def test_each_subscriber_of_a_channel_receives_until_it_leaves(
+    pool: Pool, settings: Settings
+) -> None:
+    stays, leaves = (Topic(CHANNELS[0]) for _ in range(2))
+    async with open_notifier(settings) as listening:
+        with stays.subscribe(listening):
+            with leaves.subscribe(listening):
+                await leaves.until(lambda: leaves.resyncs == 1)
+                await pool.execute("SELECT pg_notify($1, 'both')", stays.channel)
+                await leaves.until(lambda: leaves.payloads == ["both"])
+            await pool.execute("SELECT pg_notify($1, 'one')", stays.channel)
+            await stays.until(lambda: stays.payloads == ["both", "one"])
+
+    assert leaves.payloads == ["both"]
+
+
 async def test_without_a_topic_it_does_not_connect(pool: Pool, settings: Settings) -> None:
     async with open_notifier(settings):
         assert await pool.fetchval(COUNT_LISTENERS, APPLICATION_NAME) == 0

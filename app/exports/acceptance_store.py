@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from app.datasets.quota_store import require_room
 from app.db import Connection, from_row, optional_from_row
+from app.exports import wake_ups
 from app.exports.model import ExportStage
 from app.exports.parts import ReadParts
 from app.exports.plan.model import Column, Plan
@@ -244,6 +245,7 @@ async def insert_tasks(
         [task.raw_bytes for task in tasks],
         timeout=EXPORT_STATEMENT_SECONDS,
     )
+    await wake_ups.notify(conn)
 
 
 COUNT_ACTIVE_EXPORTS = """

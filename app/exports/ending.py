@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from app.datasets.blob_cleanup import delete_blobs
 from app.db import Connection, optional_from_row
+from app.exports import wake_ups
 from app.exports.model import ExportStatus
 from app.limits import EXPORT_STATEMENT_SECONDS
 from app.metrics import count_export
@@ -80,6 +81,8 @@ async def end(
     await conn.execute(STOP_TASKS, tenant, export_id, timeout=EXPORT_STATEMENT_SECONDS)
     rows = await conn.fetch(DELETE_FILES, tenant, export_id, timeout=EXPORT_STATEMENT_SECONDS)
     await conn.execute(NOTIFY, msgspec.json.encode({"ended": [export_id]}).decode())
+    # The next one at its destination can be published.
+    await wake_ups.notify(conn)
     keys = [row["blob_key"] for row in rows if row["blob_key"] is not None]
     return Ended(export_id=export_id, status=status, blob_keys=keys)
 

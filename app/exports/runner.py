@@ -18,7 +18,7 @@ from app.background import retry_forever
 from app.blobs import BlobLost
 from app.datasets.blob_cleanup import delete_blobs
 from app.execution_errors import error_document
-from app.exports import claim_store, completion, ending, outcome_store, task_store
+from app.exports import claim_store, completion, ending, outcome_store, task_store, wake_ups
 from app.exports.advance import advance
 from app.exports.attempt import RunTask
 from app.exports.execution import execute, lasts
@@ -83,7 +83,8 @@ class Claims(ABC):
             while await self.run_next():
                 pass
 
-        await retry_forever("exports.failed", run_due, pause_seconds=_POLL_SECONDS)
+        with wake_ups.woken(self._resources.notifier) as woken:
+            await retry_forever("exports.failed", run_due, pause_seconds=_POLL_SECONDS, woken=woken)
 
     async def run_next(self) -> bool:
         """Run the task that is due first; return whether there was one."""

@@ -3,7 +3,6 @@
 The output is a dataset of the export's own, which is deleted once the export has ended.
 """
 
-import asyncio
 import json
 from typing import Final
 
@@ -31,7 +30,7 @@ from app.exports.script_store import (
 )
 from app.outages import DatabaseUnavailable
 from app.resources import Resources
-from app.runs import submissions as runs
+from app.runs import ending as run_ending, submissions as runs
 from app.runs.model import CreateRun, RunOutput, RunStatus
 from app.runs.store import select_offer
 from app.sandbox.outcomes import Io, ScriptKind
@@ -102,15 +101,16 @@ async def prepare(
 
 
 async def run_scripts(resources: Resources) -> None:
-    """Go on with exports whose runs have ended, every second, until cancelled."""
+    """Go on with exports whose runs have ended, until cancelled."""
 
     async def poll() -> None:
-        while True:
-            await go_on(resources)
-            await delete_outputs(resources)
-            await asyncio.sleep(_POLL_SECONDS)
+        await go_on(resources)
+        await delete_outputs(resources)
 
-    await retry_forever("exports.scripts_failed", poll, pause_seconds=_POLL_SECONDS)
+    with resources.notifier.waking(run_ending.CHANNEL) as woken:
+        await retry_forever(
+            "exports.scripts_failed", poll, pause_seconds=_POLL_SECONDS, woken=woken
+        )
 
 
 async def go_on(resources: Resources) -> None:

@@ -88,7 +88,9 @@ WHERE e.tenant_id = $1 AND e.run_id = $2
 # A statement about all parts of a large run takes seconds.
 _ALL_PARTS_SECONDS: Final = 300.0
 
-NOTIFY: Final = "SELECT pg_notify('crivo_executions', $1)"
+# Says that a run has ended to what goes on with its output.
+CHANNEL: Final = "crivo_runs"
+NOTIFY: Final = "SELECT pg_notify('crivo_executions', $1), pg_notify('crivo_runs', '')"
 
 
 async def end(
@@ -104,7 +106,7 @@ async def end(
 ) -> Ended:
     """End a run whose row is locked; call `after_commit` once the transaction has committed.
 
-    Readers that wait are notified by the commit.
+    Readers and others that wait are notified by the commit.
     """
     values = in_order(
         END_RUN,

@@ -33,6 +33,7 @@ from app.exports.plan.model import (
 from app.exports.runner import Runner
 from app.exports.task_inputs import MapInput, WholeInput
 from app.notifications import open_publisher
+from app.notifier import open_notifier
 from app.resources import Resources
 from app.runs.acceptance_store import select_input
 from app.settings import Settings
@@ -155,9 +156,13 @@ class RunningExports:
 @asynccontextmanager
 async def open_exports(pool: Pool, settings: Settings) -> AsyncIterator[RunningExports]:
     datasets = Datasets(pool, settings)
-    async with open_publisher(settings) as publisher:
+    async with open_publisher(settings) as publisher, open_notifier(settings) as notifier:
         members = SimpleNamespace(
-            pool=pool, blobs=datasets.blobs, settings=settings, publisher=publisher
+            pool=pool,
+            blobs=datasets.blobs,
+            settings=settings,
+            publisher=publisher,
+            notifier=notifier,
         )
         await datasets.create()
         yield RunningExports(cast("Resources", members), datasets)

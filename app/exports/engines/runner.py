@@ -8,10 +8,8 @@ from collections.abc import Callable
 from typing import Final, Protocol, assert_never
 from uuid import UUID
 
-import structlog
 from typing_extensions import override
 
-from app.background import retry_forever
 from app.blobs import BlobLost
 from app.executions.dispatch.engine_slots import PartLost
 from app.exports.engines import dask_task
@@ -33,10 +31,7 @@ from app.exports.plan.model import TaskFailed, TaskLost
 from app.exports.runner import Claims
 from app.exports.task_store import Assignment, ClaimedTask, LeaseLost
 from app.exports.work import Outcome
-from app.outages import reason_of
 from app.resources import Resources
-
-log = structlog.get_logger(__name__)
 
 _POLL_SECONDS: Final = 1.0
 
@@ -56,37 +51,32 @@ async def run_exports_on(resources: Resources, worker_id: UUID, engine: Calls | 
     """Run the tasks that are due, one at once for each worker of an engine, until cancelled."""
     if engine is None:
         return
-    runner = EngineRunner(resources, worker_id, engine)
-    running: set[asyncio.Task[None]] = set()
-
-    async def run_due() -> None:
-        try:
-            while len(running) <= engine.workers and await runner.run_next():
-                pass
-        except Exception as error:  # noqa: BLE001 - the next poll tries again
-            log.warning("exports.engine_failed", reason=reason_of(error))
-
+    slots = 0
     async with asyncio.TaskGroup() as tasks:
-
-        async def begin() -> None:
-            for _ in range(engine.workers - len(running)):
-                begun = tasks.create_task(run_due())
-                running.add(begun)
-                begun.add_done_callback(running.discard)
-
-        await retry_forever("exports.engine_failed", begin, pause_seconds=_POLL_SECONDS)
+        while True:
+            for slot in range(slots, engine.workers):
+                runner = EngineRunner(resources, worker_id, engine, slot)
+                tasks.create_task(runner.run_forever())
+            slots = max(slots, engine.workers)
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 class EngineRunner(Claims):
-    """Has tasks run by the workers of an engine."""
+    """Has tasks run by the workers of an engine, one at a time."""
 
     publishes = False
     engine = "dask"
 
-    def __init__(self, resources: Resources, worker_id: UUID, engine: Calls) -> None:
-        """Claim for a worker, which is registered, and hand over to its engine."""
+    def __init__(self, resources: Resources, worker_id: UUID, engine: Calls, slot: int) -> None:
+        """Claim for a worker, which is registered; `slot`: how many others have tasks run there."""
         super().__init__(resources, worker_id)
         self._engine = engine
+        self._slot = slot
+
+    @override
+    async def run_next(self) -> bool:
+        # The engine may have lost workers.
+        return self._slot < self._engine.workers and await super().run_next()
 
     @override
     async def _execute(self, task: ClaimedTask, lease: Lease) -> Outcome:

@@ -11,7 +11,7 @@ from errno import ENOSPC
 from pathlib import Path
 from shutil import rmtree
 from time import process_time
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NoReturn
 
 import duckdb
 from msgspec.structs import replace
@@ -46,7 +46,7 @@ _DATA_SHARE: Final = 2
 _DATA_BYTES: Final = 1 * GIB
 
 
-def main(parent_pid: int) -> None:
+def main(parent_pid: int) -> NoReturn:
     """Serve the one request, and end."""
     die_with_parent(parent_pid)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -64,6 +64,8 @@ def main(parent_pid: int) -> None:
     in_force = confine(files, folders, parent_pid=parent_pid, status_fd=status_fd)
     _send(replies, protocol.Confined(in_force))
     _send(replies, _answer(request, replies, status_fd))
+    # All is written. To take the interpreter and its modules apart is a tenth of a small task.
+    os._exit(0)
 
 
 def _answer(request: protocol.Request, replies: BinaryIO, status_fd: int) -> protocol.Message:
