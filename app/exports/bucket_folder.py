@@ -1,7 +1,7 @@
 """Use a folder of a bucket as a destination."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,10 +13,10 @@ from typing_extensions import override
 from app.exports.object_folder import OUTAGE, ObjectFolder, refused, translating
 from app.limits import MAX_KEY_BYTES, MIB
 from app.settings import Settings
+from app.stored_objects import read_object
 
 _RETRIES: Final = 5
 _RETRY_TIMEOUT: Final = timedelta(seconds=15)
-_READ_CHUNK_BYTES: Final = 1 * MIB
 # S3 takes 10,000 parts of an object at most.
 _PART_BYTES: Final = 8 * MIB
 _CONCURRENT_PARTS: Final = 2
@@ -65,15 +65,13 @@ class BucketFolder(ObjectFolder):
 
     @override
     async def read(self, path: str) -> AsyncGenerator[bytes, None]:
-        with translating(self.url):
-            found = await obstore.get_async(self._store, path)
-        chunks = aiter(found.stream(min_chunk_size=_READ_CHUNK_BYTES))
-        while True:
-            with translating(self.url):
-                chunk = await anext(chunks, None)
-            if chunk is None:
-                return
-            yield bytes(chunk)
+        async with aclosing(read_object(self._store, path)) as chunks:
+            while True:
+                with translating(self.url):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    return
+                yield chunk
 
     @override
     async def put(self, path: str, content: bytes, *, staged: str) -> None:
