@@ -33,7 +33,8 @@ class MountedFolder(ObjectFolder):
         names = url.removeprefix(root).strip("/").split("/")
         # The tenant's folder can be a file system of its own, which hangs alone.
         self._place = f"{root}/{names[0]}"
-        self._tree = FolderTree(Path(root.removeprefix(FILE) or "/"), names)
+        path = Path(root.removeprefix(FILE) or "/")
+        self._tree = FolderTree(path, names, place=self._place)
 
     async def open(self) -> None:
         """Require that the operator's part is there. Raises DestinationUnavailable, TaskFailed."""
@@ -52,6 +53,7 @@ class MountedFolder(ObjectFolder):
         file = await self._call(partial(self._tree.open, path))
         while chunk := await self._call(partial(file.read, _CHUNK_BYTES)):
             yield chunk
+        await self._call(file.close)
 
     @override
     async def put(self, path: str, content: bytes, *, staged: str) -> None:
