@@ -213,6 +213,7 @@ def _open_folder(name: str, parent: int, *, make: bool) -> int:
             require_wanted()
             with suppress(FileExistsError):
                 os.mkdir(name, dir_fd=parent)
+                _synchronize(parent)
         except NotADirectoryError:
             if stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
                 raise ForeignKind(f"{name} is a symbolic link, which is not followed") from None

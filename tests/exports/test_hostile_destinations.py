@@ -5,7 +5,7 @@ import json
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -269,37 +269,3 @@ async def test_a_file_system_that_hangs_is_not_waited_for(monkeypatch: pytest.Mo
         await asyncio.sleep(0.01)
     # What nobody waited for has changed nothing.
     assert changed == [1]
-
-
-async def test_no_file_is_closed_on_the_event_loop(
-    exports: RunningExports, ours: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Closing writes back to the server of a network file system.
-    closed_on_loop: list[str] = []
-    loop, close = threading.get_ident(), os.close
-
-    def traced(descriptor: int) -> None:
-        if threading.get_ident() == loop:
-            closed_on_loop.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-        close(descriptor)
-
-    async def broken() -> AsyncIterator[bytes]:
-        yield b"x"
-        raise ConnectionResetError
-
-    monkeypatch.setattr(os, "close", traced)
-    folder = await folder_of(exports, f"file://{ours}")
-    await folder.put("written", bytes(3 * MIB), staged="_crivo/1")
-    with suppress(ConnectionResetError):
-        await folder.write("failed", broken(), staged="_crivo/2")
-    assert [chunk async for chunk in folder.read("written")] == [bytes(MIB)] * 3
-    async with aclosing(folder.read("written")) as begun:
-        await anext(begun)
-    while any(str(ours) in each for each in open_files()):
-        await asyncio.sleep(0.01)
-    assert closed_on_loop == []
-
-
-def open_files() -> list[str]:
-    with os.scandir("/proc/self/fd") as descriptors:
-        return [os.path.realpath(each.path) for each in descriptors]
