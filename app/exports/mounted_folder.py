@@ -10,10 +10,11 @@ from typing_extensions import override
 from app.exports.folder_tree import FolderTree, ForeignKind, RootGone
 from app.exports.hanging_calls import Hangs, call_in_thread
 from app.exports.object_folder import (
-    OUTAGE,
+    OUTAGES,
     DestinationUnavailable,
     ForeignObject,
     ObjectFolder,
+    deleted_meanwhile,
     translating,
 )
 from app.limits import DESTINATION_SYNC_BYTES, MIB
@@ -58,7 +59,7 @@ class MountedFolder(ObjectFolder):
     @override
     async def put(self, path: str, content: bytes, *, staged: str) -> None:
         await self._change(partial(self._tree.put, path, content, staged=staged))
-        OUTAGE.worked()
+        OUTAGES.worked(self.url)
 
     @override
     async def write(self, path: str, chunks: AsyncIterator[bytes], *, staged: str) -> None:
@@ -72,7 +73,7 @@ class MountedFolder(ObjectFolder):
                 await self._change(file.synchronize)
                 written = 0
         await self._change(partial(self._tree.publish, file, staged, path))
-        OUTAGE.worked()
+        OUTAGES.worked(self.url)
 
     @override
     async def delete(self, path: str) -> None:
@@ -83,8 +84,7 @@ class MountedFolder(ObjectFolder):
             return await self._call(call)
         except FileNotFoundError as error:
             # The file or its folder, which were there or have been made.
-            message = f"{self.url} cannot be used: others delete what is written there"
-            raise DestinationUnavailable(message) from error
+            raise deleted_meanwhile(self.url) from error
 
     async def _call(self, call: Callable[[], T]) -> T:
         with translating(self.url):
@@ -93,5 +93,5 @@ class MountedFolder(ObjectFolder):
             except ForeignKind as error:
                 raise ForeignObject(self.url, str(error)) from None
             except (Hangs, RootGone) as error:
-                OUTAGE.failed(str(error))
+                OUTAGES.failed(self.url, str(error))
                 raise DestinationUnavailable(f"{self.url} cannot be used: {error}") from error
