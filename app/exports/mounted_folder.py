@@ -58,28 +58,28 @@ class MountedFolder(ObjectFolder):
 
     @override
     async def put(self, path: str, content: bytes, *, staged: str) -> None:
-        await self._change(partial(self._tree.put, path, content, staged=staged))
+        await self._call_writing(partial(self._tree.put, path, content, staged=staged))
         OUTAGES.worked(self.url)
 
     @override
     async def write(self, path: str, chunks: AsyncIterator[bytes], *, staged: str) -> None:
-        file = await self._change(partial(self._tree.create, staged))
+        file = await self._call_writing(partial(self._tree.create, staged))
         written = 0
         async for chunk in chunks:
-            await self._change(partial(file.write, chunk))
+            await self._call_writing(partial(file.write, chunk))
             written += len(chunk)
             if written >= DESTINATION_SYNC_BYTES:
                 # All of a large file at its end could take longer than a call may.
-                await self._change(file.synchronize)
+                await self._call_writing(file.synchronize)
                 written = 0
-        await self._change(partial(self._tree.publish, file, staged, path))
+        await self._call_writing(partial(self._tree.publish, file, staged, path))
         OUTAGES.worked(self.url)
 
     @override
     async def delete(self, path: str) -> None:
         await self._call(partial(self._tree.delete, path))
 
-    async def _change(self, call: Callable[[], T]) -> T:
+    async def _call_writing(self, call: Callable[[], T]) -> T:
         try:
             return await self._call(call)
         except FileNotFoundError as error:
