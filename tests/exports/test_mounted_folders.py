@@ -1,4 +1,4 @@
-"""What is written to a mounted destination is on its disk, and costs the event loop nothing."""
+"""Files of a mounted destination last once they have names, and never hold up the event loop."""
 
 import asyncio
 import os
