@@ -8,7 +8,7 @@ import asyncio
 import errno
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -26,6 +26,7 @@ from app.errors import CrivoError
 from app.limits import MIB
 from app.outages import BlobsFull, BlobsUnavailable, Outage
 from app.settings import Settings
+from app.stored_objects import read_object
 
 # What obstore raises if the store is unreachable, refuses a request or is full.
 _CAUSES: Final = (BaseError, OSError)
@@ -42,7 +43,6 @@ _RECHECK_SECONDS: Final = 1.0
 _CHECK_TIMEOUT_SECONDS: Final = 2.0
 _CHECK_BYTES: Final = 1 * MIB
 
-_READ_CHUNK_BYTES: Final = 1 * MIB
 # S3's minimum for a part; a folder has none. One part is sent while the next one fills: an upload
 # buffers these two, where obstore's default is twelve.
 _PART_BYTES: Final = 5 * MIB
@@ -91,21 +91,19 @@ class Blobs:
         self, key: str, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
         """Yield a blob from `start` up to `end`, about a MiB at a time. Raises BlobMissing."""
-        with self._translating():
-            try:
-                options: obstore.GetOptions = {} if end is None else {"range": (start, end)}
-                blob = await obstore.get_async(self._store, key, options=options)
-            except FileNotFoundError:
-                # If the whole folder is gone, the store is unavailable and the blob may exist.
-                await self._require_folder()
-                raise BlobMissing(key) from None
-        chunks = aiter(blob.stream(min_chunk_size=_READ_CHUNK_BYTES))
-        while True:
-            with self._translating():
-                chunk = await anext(chunks, None)
-            if chunk is None:
-                return
-            yield bytes(chunk)
+        async with aclosing(read_object(self._store, key, start=start, end=end)) as chunks:
+            while True:
+                with self._translating():
+                    try:
+                        chunk = await anext(chunks, None)
+                    except FileNotFoundError:
+                        # If the whole folder is gone, the store is unavailable and the blob may
+                        # exist.
+                        await self._require_folder()
+                        raise BlobMissing(key) from None
+                if chunk is None:
+                    return
+                yield chunk
 
     async def find_file(self, key: str) -> Path | None:
         """Return where a local store has a blob, to be read only; None: the store is not local.

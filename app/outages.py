@@ -140,6 +140,38 @@ class Outage:
         )
         self._reason = ""
 
+    @property
+    def is_past(self) -> bool:
+        """Whether a failure from now on would be that of another outage."""
+        return monotonic() - self._failed_at > _NEW_OUTAGE_SECONDS
+
+
+class Outages:
+    """The states of dependencies of one kind, of which there can be very many, by their names."""
+
+    def __init__(self, kind: str) -> None:
+        """Take what comes before each name in the log."""
+        self._kind = kind
+        # Those that fail, or have failed a moment ago.
+        self._outages: dict[str, Outage] = {}
+
+    def failed(self, name: str, reason: str) -> None:
+        """Record a failure of one."""
+        if name not in self._outages:
+            # What nobody uses any more never works again.
+            for each in [name for name, outage in self._outages.items() if outage.is_past]:
+                del self._outages[each]
+            self._outages[name] = Outage(f"{self._kind} {name}")
+        self._outages[name].failed(reason)
+
+    def worked(self, name: str) -> None:
+        """Record a success of one."""
+        outage = self._outages.get(name)
+        if outage is not None:
+            outage.worked()
+            if not outage.reason:
+                del self._outages[name]
+
 
 HOST: Final = Outage("host")
 _FULL_ERRNOS: Final = {errno.ENOSPC, errno.EDQUOT}

@@ -13,9 +13,9 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from app.blobs import Blobs
+from app.exports.concurrency import concurrently
 from app.exports.object_folder import ForeignObject, ObjectFolder, replaced_meanwhile
 from app.exports.plan.model import Plan, Progress, Report, Resources, Task, WrittenFile
-from app.exports.turns import in_turns
 from app.exports.work import BaseFile, TaskInput, UploadedFile, localized, places_of
 from app.limits import MIB
 
@@ -102,7 +102,7 @@ class Attempt:
                         await asyncio.to_thread(file.write, chunk)
             return place, str(path)
 
-        return dict(await in_turns(fetch, list(enumerate(places_of(work.task)))))
+        return dict(await concurrently(fetch, enumerate(places_of(work.task))))
 
     async def _read(self, file: BaseFile) -> AsyncIterator[bytes]:
         """Yield a file of the export that this one continues, which others can have replaced."""
@@ -134,4 +134,4 @@ class Attempt:
             path.unlink()
             return UploadedFile(file=file, blob_key=key)
 
-        return await in_turns(upload, files)
+        return await concurrently(upload, files)

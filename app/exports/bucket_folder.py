@@ -1,7 +1,7 @@
 """Use a folder of a bucket as a destination."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
@@ -10,17 +10,25 @@ import obstore
 from obstore.store import ObjectStore, from_url
 from typing_extensions import override
 
-from app.exports.object_folder import OUTAGE, ObjectFolder, refused, translating
+from app.exports.object_folder import (
+    OUTAGES,
+    ObjectFolder,
+    deleted_meanwhile,
+    refused,
+    translating,
+)
 from app.limits import MAX_KEY_BYTES, MIB
 from app.settings import Settings
+from app.stored_objects import read_object
 
 _RETRIES: Final = 5
 _RETRY_TIMEOUT: Final = timedelta(seconds=15)
-_READ_CHUNK_BYTES: Final = 1 * MIB
 # S3 takes 10,000 parts of an object at most.
 _PART_BYTES: Final = 8 * MIB
 _CONCURRENT_PARTS: Final = 2
 _PAGE: Final = 1_000
+# What S3 says of an upload in parts that others have ended.
+_NO_UPLOAD: Final = "NoSuchUpload"
 
 
 class BucketFolder(ObjectFolder):
@@ -65,26 +73,24 @@ class BucketFolder(ObjectFolder):
 
     @override
     async def read(self, path: str) -> AsyncGenerator[bytes, None]:
-        with translating(self.url):
-            found = await obstore.get_async(self._store, path)
-        chunks = aiter(found.stream(min_chunk_size=_READ_CHUNK_BYTES))
-        while True:
-            with translating(self.url):
-                chunk = await anext(chunks, None)
-            if chunk is None:
-                return
-            yield bytes(chunk)
+        async with aclosing(read_object(self._store, path)) as chunks:
+            while True:
+                with translating(self.url):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    return
+                yield chunk
 
     @override
     async def put(self, path: str, content: bytes, *, staged: str) -> None:
         with translating(self.url):
-            await self._refusing_missing(obstore.put_async(self._store, path, content))
-        OUTAGE.worked()
+            await self._require_bucket(obstore.put_async(self._store, path, content))
+        OUTAGES.worked(self.url)
 
     @override
     async def write(self, path: str, chunks: AsyncIterator[bytes], *, staged: str) -> None:
         with translating(self.url):
-            await self._refusing_missing(
+            await self._require_bucket(
                 obstore.put_async(
                     self._store,
                     path,
@@ -93,7 +99,7 @@ class BucketFolder(ObjectFolder):
                     max_concurrency=_CONCURRENT_PARTS,
                 )
             )
-        OUTAGE.worked()
+        OUTAGES.worked(self.url)
 
     @override
     async def delete(self, path: str) -> None:
@@ -105,9 +111,11 @@ class BucketFolder(ObjectFolder):
         key = f"{urlsplit(self.url).path.strip('/')}/{path}".lstrip("/")
         return len(key.encode()) <= MAX_KEY_BYTES
 
-    async def _refusing_missing(self, writing: Awaitable[object]) -> None:
-        """Wait for a request that finds no bucket, if it finds nothing."""
+    async def _require_bucket(self, writing: Awaitable[object]) -> None:
+        """Wait for a request that is refused if there is no bucket."""
         try:
             await writing
         except FileNotFoundError as error:
-            raise refused(self.url, "there is no such bucket") from error
+            if _NO_UPLOAD in str(error):
+                raise deleted_meanwhile(self.url) from error
+            raise refused(self.url, "there is no such bucket", error) from error

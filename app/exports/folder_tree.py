@@ -12,10 +12,11 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from app.exports.hanging_calls import require_wanted
+from app.exports.hanging_calls import leave_to_thread, require_wanted
 
 # A folder may be passed through that cannot be listed, such as one that all tenants share.
 _PASSED: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY
@@ -36,16 +37,24 @@ class RootGone(Exception):
 class OpenFile:
     """A regular file.
 
-    It is closed with the last reference to it: a thread that hangs has one, and a descriptor that
-    is closed before it goes on would be another file's.
+    One that nobody has closed is closed after the last reference to it: a thread that hangs has
+    one, and a descriptor that is closed before it goes on would be another file's.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        """Take an open descriptor."""
+    def __init__(self, descriptor: int, place: str) -> None:
+        """Take an open descriptor, and the name of what hangs as a whole."""
         self.descriptor = descriptor
+        self._place = place
+        self._is_open = True
 
     def __del__(self) -> None:
-        """Close it."""
+        """Close it in a thread: this can be the event loop, and closing can wait for a server."""
+        if self._is_open:
+            leave_to_thread(self._place, partial(os.close, self.descriptor))
+
+    def close(self) -> None:
+        """Close it, as the last call. Raises what was not written back."""
+        self._is_open = False
         os.close(self.descriptor)
 
     def read(self, size: int) -> bytes:
@@ -69,9 +78,10 @@ class FolderTree:
     `root`, the operator's, must be there and can be a link; `names` lead from it to the folder.
     """
 
-    def __init__(self, root: Path, names: Sequence[str]) -> None:
-        """Name a folder; `open_root` comes first."""
+    def __init__(self, root: Path, names: Sequence[str], *, place: str) -> None:
+        """Name a folder, and what hangs as a whole; `open_root` comes first."""
         self._root = root
+        self._place = place
         self._names = tuple(names)
         self._device: int | None = None
 
@@ -111,7 +121,7 @@ class FolderTree:
         *folders, name = _names_of(path)
         with self._walk(folders) as opened:
             try:
-                file = OpenFile(os.open(name, _READ, dir_fd=opened[-1]))
+                file = OpenFile(os.open(name, _READ, dir_fd=opened[-1]), self._place)
             except OSError as error:
                 # A link and a socket.
                 if error.errno in {errno.ELOOP, errno.ENXIO}:
@@ -129,11 +139,12 @@ class FolderTree:
             # Never written to: it could be a second name of another file.
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=opened[-1])
-            return OpenFile(os.open(name, _CREATED, 0o666, dir_fd=opened[-1]))
+            return OpenFile(os.open(name, _CREATED, 0o666, dir_fd=opened[-1]), self._place)
 
     def publish(self, file: OpenFile, staged: str, path: str) -> None:
         """Give a file that is written its path, once it is on the disk."""
         file.synchronize()
+        file.close()
         *source, name = _names_of(staged)
         *target, new_name = _names_of(path)
         with self._walk(source) as before, self._walk(target, make=True) as after:
@@ -202,6 +213,7 @@ def _open_folder(name: str, parent: int, *, make: bool) -> int:
             require_wanted()
             with suppress(FileExistsError):
                 os.mkdir(name, dir_fd=parent)
+                _synchronize(parent)
         except NotADirectoryError:
             if stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
                 raise ForeignKind(f"{name} is a symbolic link, which is not followed") from None

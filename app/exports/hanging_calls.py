@@ -5,6 +5,7 @@ Its caller goes on without it. It is none of an executor's: those would wait for
 ends, and a few of them would leave no thread for others.
 """
 
+import _thread
 import asyncio
 import threading
 from collections import Counter
@@ -40,6 +41,26 @@ async def call_in_thread(place: str, call: Callable[[], T]) -> T:
     if not done:
         raise Hangs(f"a call has not come back for {DESTINATION_CALL_SECONDS:g} s")
     return begun.result.result()
+
+
+def leave_to_thread(place: str, call: Callable[[], object]) -> None:
+    """Have a thread make a call that nobody waits for; until it ends, it counts as one that hangs.
+
+    Takes no lock: `__del__` can run wherever Python collects garbage.
+    """
+    _thread.start_new_thread(_call_counted, (place, call))
+
+
+def _call_counted(place: str, call: Callable[[], object]) -> None:
+    with _lock:
+        _hanging[place] += 1
+    try:
+        # What it was for has ended, or has failed for a reason of its own.
+        with suppress(OSError):
+            call()
+    finally:
+        with _lock:
+            _hanging[place] -= 1
 
 
 def require_wanted() -> None:

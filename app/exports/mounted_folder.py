@@ -10,10 +10,11 @@ from typing_extensions import override
 from app.exports.folder_tree import FolderTree, ForeignKind, RootGone
 from app.exports.hanging_calls import Hangs, call_in_thread
 from app.exports.object_folder import (
-    OUTAGE,
+    OUTAGES,
     DestinationUnavailable,
     ForeignObject,
     ObjectFolder,
+    deleted_meanwhile,
     translating,
 )
 from app.limits import DESTINATION_SYNC_BYTES, MIB
@@ -33,7 +34,8 @@ class MountedFolder(ObjectFolder):
         names = url.removeprefix(root).strip("/").split("/")
         # The tenant's folder can be a file system of its own, which hangs alone.
         self._place = f"{root}/{names[0]}"
-        self._tree = FolderTree(Path(root.removeprefix(FILE) or "/"), names)
+        path = Path(root.removeprefix(FILE) or "/")
+        self._tree = FolderTree(path, names, place=self._place)
 
     async def open(self) -> None:
         """Require that the operator's part is there. Raises DestinationUnavailable, TaskFailed."""
@@ -52,29 +54,37 @@ class MountedFolder(ObjectFolder):
         file = await self._call(partial(self._tree.open, path))
         while chunk := await self._call(partial(file.read, _CHUNK_BYTES)):
             yield chunk
+        await self._call(file.close)
 
     @override
     async def put(self, path: str, content: bytes, *, staged: str) -> None:
-        await self._call(partial(self._tree.put, path, content, staged=staged))
-        OUTAGE.worked()
+        await self._call_writing(partial(self._tree.put, path, content, staged=staged))
+        OUTAGES.worked(self.url)
 
     @override
     async def write(self, path: str, chunks: AsyncIterator[bytes], *, staged: str) -> None:
-        file = await self._call(partial(self._tree.create, staged))
+        file = await self._call_writing(partial(self._tree.create, staged))
         written = 0
         async for chunk in chunks:
-            await self._call(partial(file.write, chunk))
+            await self._call_writing(partial(file.write, chunk))
             written += len(chunk)
             if written >= DESTINATION_SYNC_BYTES:
                 # All of a large file at its end could take longer than a call may.
-                await self._call(file.synchronize)
+                await self._call_writing(file.synchronize)
                 written = 0
-        await self._call(partial(self._tree.publish, file, staged, path))
-        OUTAGE.worked()
+        await self._call_writing(partial(self._tree.publish, file, staged, path))
+        OUTAGES.worked(self.url)
 
     @override
     async def delete(self, path: str) -> None:
         await self._call(partial(self._tree.delete, path))
+
+    async def _call_writing(self, call: Callable[[], T]) -> T:
+        try:
+            return await self._call(call)
+        except FileNotFoundError as error:
+            # The file or its folder, which were there or have been made.
+            raise deleted_meanwhile(self.url) from error
 
     async def _call(self, call: Callable[[], T]) -> T:
         with translating(self.url):
@@ -83,5 +93,5 @@ class MountedFolder(ObjectFolder):
             except ForeignKind as error:
                 raise ForeignObject(self.url, str(error)) from None
             except (Hangs, RootGone) as error:
-                OUTAGE.failed(str(error))
+                OUTAGES.failed(self.url, str(error))
                 raise DestinationUnavailable(f"{self.url} cannot be used: {error}") from error

@@ -11,15 +11,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import structlog
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
 from app.exports.model import ExportErrorKind
 from app.exports.plan.model import TaskFailed
-from app.outages import Outage
+from app.outages import Outages
+
+log = structlog.get_logger(__name__)
 
 # How obstore reports what a request has come to.
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _ERRNO: Final = re.compile(r"os error (\d+)")
+# Of what a store has answered, which can be a page of HTML.
+_LOGGED_CHARACTERS: Final = 2_000
 # Of 4xx, those that another try may not get.
 _PASSING: Final = frozenset({408, 409, 425, 429})
 _REFUSING: Final = frozenset(
@@ -34,7 +39,7 @@ _REFUSING: Final = frozenset(
         errno.EROFS,
     }
 )
-OUTAGE: Final = Outage("destination of exports")
+OUTAGES: Final = Outages("destination")
 
 
 class DestinationUnavailable(ConnectionError):
@@ -104,12 +109,11 @@ def translating(url: str) -> Iterator[None]:
     except (FileNotFoundError, DestinationUnavailable):
         raise
     except (PermissionDeniedError, UnauthenticatedError) as error:
-        OUTAGE.failed(_line(error))
-        raise refused(url, "access is denied") from error
+        raise refused(url, "access is denied", error) from error
     except (BaseError, ValueError, OSError) as error:
-        OUTAGE.failed(_line(error))
         if _is_refused(error):
-            raise refused(url, _reason_of(error)) from error
+            raise refused(url, _reason_of(error), error) from error
+        OUTAGES.failed(url, _text_of(error))
         message = f"{url} cannot be used: {_reason_of(error) or 'it does not answer'}"
         raise DestinationUnavailable(message) from error
 
@@ -137,11 +141,20 @@ def _errno_of(error: Exception) -> int | None:
     return number or (None if found is None else int(found[1]))
 
 
-def refused(url: str, reason: str) -> TaskFailed:
-    """Return the failure without the store's text, which names the operator's account."""
+def refused(url: str, reason: str, error: Exception) -> TaskFailed:
+    """Log what a store refuses, and return the failure without its text.
+
+    That names the operator's account.
+    """
+    log.warning("export.destination_refused", destination=url, reason=_text_of(error))
     return TaskFailed(
         ExportErrorKind.DESTINATION_REFUSED, f"{url} cannot be written or read: {reason}"
     )
+
+
+def deleted_meanwhile(url: str) -> DestinationUnavailable:
+    """Return the failure of writing what others delete before it is whole."""
+    return DestinationUnavailable(f"{url} cannot be used: others delete what is written there")
 
 
 def replaced_meanwhile(path: str) -> TaskFailed:
@@ -153,6 +166,7 @@ def replaced_meanwhile(path: str) -> TaskFailed:
     )
 
 
-def _line(error: BaseException) -> str:
-    # The other lines of obstore are debug output.
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+def _text_of(error: Exception) -> str:
+    """Return what a store has answered, without what obstore adds for debugging."""
+    text = " ".join(str(error).strip().partition("\n\n")[0].split())
+    return text[:_LOGGED_CHARACTERS] or type(error).__name__

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from app.blobs import Blobs
 from app.exports import documents
+from app.exports.concurrency import concurrently
 from app.exports.documents import FOLDER, SUCCESS, Begun, FilePath, Success, begun_of, manifest_of
 from app.exports.manifests import manifest_chunks, paged
 from app.exports.model import ExportErrorKind, Manifest, ManifestFile
@@ -27,7 +28,6 @@ from app.exports.object_folder import (
 )
 from app.exports.plan.model import TaskFailed
 from app.exports.publish_store import NamedFile
-from app.exports.turns import in_turns
 from app.limits import MAX_DESTINATION_PATHS
 
 log = structlog.get_logger(__name__)
@@ -87,7 +87,7 @@ class _Publisher:
         found = await documents.find_documents(self._folder)
         self._require_newest(found)
         await self._require_bounded(found)
-        await in_turns(self._require_kept, self._kept)
+        await concurrently(self._require_kept, self._kept)
         await begin()
         is_first = not self._has_begun or begun_of(self._id) not in found
         if is_first:
@@ -120,7 +120,7 @@ class _Publisher:
         async for chunk in self._manifest_chunks():
             size += len(chunk)
         return await has_size(manifest_of(self._id), size) and all(
-            await in_turns(is_whole, [*self._new, *self._kept])
+            await concurrently(is_whole, [*self._new, *self._kept])
         )
 
     def _require_newest(self, found: dict[str, UUID]) -> None:
@@ -165,7 +165,7 @@ class _Publisher:
             if found != size:
                 raise DestinationUnavailable(f"{each.path} has {found} bytes, not {size}")
 
-        await in_turns(copy, list(enumerate(self._new)))
+        await concurrently(copy, enumerate(self._new))
 
     async def _write_manifest(self) -> None:
         path, staged = manifest_of(self._id), self._staged(len(self._new))
@@ -183,8 +183,8 @@ class _Publisher:
         try:
             success = await documents.read_replaced(self._folder, self._id)
             await self._folder.delete(manifest_of(self._id))
-            await in_turns(self._folder.delete, [each.path for each in self._new])
-            await in_turns(self._folder.delete, await self._unfinished())
+            await concurrently(self._folder.delete, (each.path for each in self._new))
+            await concurrently(self._folder.delete, await self._unfinished())
             if success is not None:
                 await self._put(SUCCESS, success)
             await self._folder.delete(begun_of(self._id))
@@ -208,12 +208,12 @@ class _Publisher:
         for path in self._documents_of_others(found):
             async for paths in documents.data_files_in(self._folder, path):
                 # More were written since they were counted.
-                await in_turns(self._folder.delete, sorted({*paths[:left]} - own))
+                await concurrently(self._folder.delete, sorted({*paths[:left]} - own))
                 left -= len(paths[:left])
         others = [path for path, export in found.items() if export != self._id]
         # With those that an attempt of this export has left unfinished.
         unfinished = [path for path in found if not path.endswith(".json")]
-        await in_turns(self._folder.delete, list({*others, *unfinished}))
+        await concurrently(self._folder.delete, {*others, *unfinished})
 
     async def _put(self, path: str, document: Struct) -> None:
         staged = self._staged(len(self._new))
