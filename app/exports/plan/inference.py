@@ -167,12 +167,13 @@ def _located(
         for (n, kind), first in zip(wanted, row or (), strict=True):
             firsts.setdefault(n, []).append((first, kind))
     ordinals = sorted({ordinal for each in firsts.values() for ordinal, _ in each})
-    places = {each.ordinal: each for each in places_of(sources, ordinals)}
+    # Without their records, of which each can have MiB.
+    places = {
+        each.ordinal: ValuePlace(path=each.path, line=each.line)
+        for each in places_of(sources, ordinals)
+    }
     return {
-        n: [
-            SeenKind(kind=kind, at=ValuePlace(path=places[first].path, line=places[first].line))
-            for first, kind in sorted(each)
-        ]
+        n: [SeenKind(kind=kind, at=places[first]) for first, kind in sorted(each)]
         for n, each in firsts.items()
     }
 
