@@ -25,6 +25,19 @@ _LOCATED_TOGETHER: Final = 10
 _REMEDY: Final = "omit `since` to export everything"
 
 
+class Inferred(Struct, frozen=True, kw_only=True):
+    """The kinds of a column's values as bits, and the first value that made its type JSON.
+
+    None: no value did, or the first.
+    """
+
+    kinds: int
+    mixed_at: ValuePlace | None
+
+
+NO_VALUES: Final = Inferred(kinds=0, mixed_at=None)
+
+
 class _Seen(Struct, frozen=True):
     """The kinds of values in a column as bits, and the number of the first row that has one."""
 
@@ -56,7 +69,7 @@ def inferred_columns(
             continue
         kinds = located.get(n, ())
         inferred = conversion.inferred(seen[n].kinds)
-        mixed_at = None if is_part else typed_by(kinds)[1]
+        mixed_at = None if is_part else typed_by(kinds).mixed_at
         found.append(
             Column(
                 name=column.name,
@@ -96,17 +109,14 @@ def continued_columns(
     return found
 
 
-def typed_by(kinds: Sequence[SeenKind]) -> tuple[Type, ValuePlace | None]:
-    """Return the type of values of kinds, in their order, and the first that made it JSON.
-
-    None: no value did, or the first.
-    """
-    bits, mixed_at = 0, None
+def typed_by(kinds: Sequence[SeenKind], after: Inferred = NO_VALUES) -> Inferred:
+    """Return what is known of a column by values of kinds, in their order, `after` others."""
+    bits, mixed_at = after.kinds, after.mixed_at
     for each in kinds:
         before, bits = bits, bits | each.kind
         if before and JSON_TEXT == conversion.inferred(bits) != conversion.inferred(before):
             mixed_at = each.at
-    return conversion.inferred(bits), mixed_at
+    return Inferred(kinds=bits, mixed_at=mixed_at)
 
 
 def _changed(before: Column, wanted: ExportColumn, kinds: Sequence[SeenKind]) -> TaskFailed:

@@ -1,6 +1,6 @@
 """Carry out an export in one task: lines to files of partitions."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence, Set as AbstractSet
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
@@ -83,7 +83,7 @@ def run_whole(
 
 
 def _require_few_in_all(
-    written: Sequence[Partition], base: Sequence[HeldFile], replaced: Set[int]
+    written: Sequence[Partition], base: Sequence[HeldFile], replaced: AbstractSet[int]
 ) -> None:
     """Refuse more partitions than an export may have, with those that stay. Raises TaskFailed."""
     stay = {tuple(held.partition) for n, held in enumerate(base) if n not in replaced}
