@@ -4,7 +4,7 @@ from typing import Final
 from uuid import UUID
 
 from app.db import Pool
-from app.exports import claim_store, publish_store, retention
+from app.exports import advance_store, claim_store, publish_store, retention
 
 _ID: Final = UUID(int=1)
 _PLACE: Final = "s3://lake/default"
@@ -14,11 +14,14 @@ _STATEMENTS: Final = [
     (claim_store.CLAIM_TASK, (_ID, 1, 60, True), "exports_destination_idx"),
     (publish_store.SELECT_HAS_TURN, (_ID, _ID, _PLACE), "exports_destination_idx"),
     (publish_store.FORGET_REPLACED, (_ID, _ID, _PLACE), "exports_published_idx"),
+    (advance_store.SELECT_DUE_EXPORTS, (100, "{}"), "export_tasks_left_idx"),
+    (advance_store.SELECT_ACTIVE, (_ID, _ID), "export_tasks_left_idx"),
     (retention.DELETE_FILES, (30, 1_000), "exports_files_idx"),
     (retention.DELETE_ERRORS, (30, 1_000), "exports_errors_idx"),
 ]
 
-# 10,000 finished exports to one destination, which have no files any more, and 20 that go on.
+# 10,000 finished exports to one destination, which have no files any more, and 30 that go on: 10 of
+# them have most of their tasks done.
 _TABLES: Final = {
     "exports": """
         INSERT INTO exports
@@ -27,17 +30,22 @@ _TABLES: Final = {
                 errors_deleted_at, created_at, finished_at)
         SELECT gen_random_uuid(), t.id, t.id, 'd', 1, '{}', '{}', sha256(''),
                CASE WHEN n % 2 = 0 THEN 's3://lake/default' END, sha256(''),
-               CASE WHEN n <= 20 THEN 'running' ELSE 'succeeded' END, 'publish', 1, 1,
-               CASE WHEN n > 20 THEN now() END, CASE WHEN n > 20 THEN now() END, now(),
-               CASE WHEN n > 20 THEN now() - interval '60 days' END
+               CASE WHEN n <= 30 THEN 'running' ELSE 'succeeded' END,
+               CASE WHEN n <= 10 THEN 'map' ELSE 'publish' END, 1, 1,
+               CASE WHEN n > 30 THEN now() END, CASE WHEN n > 30 THEN now() END, now(),
+               CASE WHEN n > 30 THEN now() - interval '60 days' END
         FROM tenants AS t
-        CROSS JOIN generate_series(1, 10020) AS n
+        CROSS JOIN generate_series(1, 10030) AS n
     """,
     "export_tasks": """
         INSERT INTO export_tasks (export_id, stage, number, tenant_id, done_token, finished_at)
-        SELECT id, 'publish', 1, tenant_id, CASE WHEN finished_at IS NOT NULL THEN 1 END,
-               finished_at
-        FROM exports
+        SELECT e.id, e.stage, t.number, e.tenant_id, CASE WHEN t.done THEN 1 END,
+               CASE WHEN t.done THEN now() END
+        FROM exports AS e
+        CROSS JOIN LATERAL (
+            SELECT n AS number, e.finished_at IS NOT NULL OR n > 10 AS done
+            FROM generate_series(1, CASE WHEN e.stage = 'map' THEN 500 ELSE 1 END) AS n
+        ) AS t
     """,
     "export_files": """
         INSERT INTO export_files
