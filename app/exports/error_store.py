@@ -20,7 +20,8 @@ class FoundRow(Struct, frozen=True, kw_only=True):
     record: bytes | None
 
 
-# Of attempts that count.
+# Of attempts that count, in the order of an index: a page reads no more tasks than it needs, and of
+# each no more rows.
 SELECT_ERRORS = f"""
 WITH parameters AS NOT MATERIALIZED (
     SELECT $1::uuid AS tenant_id,
@@ -36,11 +37,17 @@ SELECT t.number AS task, t.stage, x.number, x.path, x.line, x.error,
 FROM parameters
 JOIN export_tasks AS t
   ON t.tenant_id = parameters.tenant_id AND t.export_id = parameters.export_id
- AND t.done_token IS NOT NULL
-JOIN export_errors AS x
-  ON x.tenant_id = t.tenant_id AND x.export_id = t.export_id AND x.lease_token = t.done_token
-WHERE (t.number, t.stage, x.number) > (parameters.task, parameters.stage, parameters.number)
-ORDER BY t.number, t.stage, x.number
+ AND t.done_token IS NOT NULL AND (t.stage, t.number) >= (parameters.stage, parameters.task)
+CROSS JOIN LATERAL (
+    SELECT e.number, e.path, e.line, e.error, e.record
+    FROM export_errors AS e
+    WHERE e.tenant_id = t.tenant_id AND e.export_id = t.export_id AND e.lease_token = t.done_token
+      AND e.number > CASE WHEN (t.stage, t.number) = (parameters.stage, parameters.task)
+                          THEN parameters.number ELSE 0 END
+    ORDER BY e.number
+    LIMIT $7
+) AS x
+ORDER BY t.stage, t.number, x.number
 LIMIT $7
 """  # noqa: S608 - put together from constants
 

@@ -1,10 +1,15 @@
 """Statements about exports find their rows by indexes, however many have finished."""
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
+
+import msgspec
 
 from app.db import Pool
 from app.exports import advance_store, claim_store, publish_store, retention
+from app.exports.error_store import SELECT_ERRORS, select_errors
+from app.exports.refs import ErrorPosition
+from app.tenants.model import DEFAULT_TENANT
 
 _ID: Final = UUID(int=1)
 _PLACE: Final = "s3://lake/default"
@@ -88,3 +93,63 @@ async def test_an_index_leads_to_the_exports_that_count(pool: Pool) -> None:
         await transaction.rollback()
 
     assert missing == []
+
+
+# Of one export: 40 tasks, of which every fourth has found 30 bad rows, and none is counted.
+_BAD_ROWS: Final = (
+    """
+    INSERT INTO exports
+           (id, tenant_id, dataset_id, dataset, snapshot, request, plan, plan_sha256, input_sha256,
+            status, stage, raw_bytes, created_at)
+    VALUES ($1, $2, $2, 'd', 1, '{}', '{}', sha256(''), sha256(''), 'running', 'map', 1, now())
+    """,
+    """
+    INSERT INTO export_tasks (export_id, stage, number, tenant_id, done_token, finished_at)
+    SELECT $1, 'map', n, $2, 100 - n, now()
+    FROM generate_series(1, 40) AS n
+    """,
+    """
+    INSERT INTO export_errors (export_id, lease_token, number, tenant_id, path, line, error, record)
+    SELECT $1, 100 - 4 * t, n, $2, 'a', 1000 * 4 * t + n, '{}', '{}'
+    FROM generate_series(1, 10) AS t
+    CROSS JOIN generate_series(1, 30) AS n
+    """,
+)
+
+
+async def test_a_page_of_bad_rows_reads_those_of_its_tasks(pool: Pool) -> None:
+    lines: list[int] = []
+    async with pool.acquire() as conn:
+        transaction = conn.transaction()
+        await transaction.start()
+        await conn.execute("SET LOCAL session_replication_role = replica")
+        for statement in _BAD_ROWS:
+            await conn.execute(statement, _ID, DEFAULT_TENANT)
+        await conn.execute("ANALYZE export_tasks, export_errors")
+        after = ErrorPosition()
+        while page := await select_errors(
+            conn, DEFAULT_TENANT, _ID, after=after, limit=7, with_excerpts=False
+        ):
+            lines += [each.line for each in page]
+            after = page[-1].position
+        await conn.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        await conn.execute(f"PREPARE page AS {SELECT_ERRORS}")
+        position = "false, 12, 'map', 20, 7"
+        [(plan,)] = await conn.fetch(
+            "EXPLAIN (ANALYZE, FORMAT JSON)"
+            f" EXECUTE page('{DEFAULT_TENANT}', '{_ID}', {position})"
+        )
+        await transaction.rollback()
+
+    assert lines == [4_000 * task + n for task in range(1, 11) for n in range(1, 31)]
+    # The next task's first one says that the page is full.
+    assert _rows_read(msgspec.json.decode(plan)[0]["Plan"], "export_errors") <= 2 * 7
+
+
+def _rows_read(node: dict[str, Any], table: str) -> float:
+    """Return how many rows of a table a plan has read, those that it leaves out included."""
+    rows = 0.0
+    if node.get("Relation Name") == table:
+        each = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        rows = each * node["Actual Loops"]
+    return rows + sum(_rows_read(below, table) for below in node.get("Plans", ()))
