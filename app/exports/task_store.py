@@ -80,19 +80,28 @@ async def take_task(
     return optional_from_row(ClaimedTask, row)
 
 
-SELECT_IS_LEASED = """
-SELECT true
-FROM export_tasks AS t
-JOIN exports AS e ON e.tenant_id = t.tenant_id AND e.id = t.export_id
+NOTE_PROGRESS = """
+UPDATE export_tasks AS t
+SET raw_bytes_done = least($6, t.raw_bytes),
+    trouble = CASE WHEN $7 THEN NULL ELSE t.trouble END,
+    trouble_since = CASE WHEN $7 THEN NULL ELSE t.trouble_since END
+FROM exports AS e
 WHERE t.tenant_id = $1 AND t.export_id = $2 AND t.stage = $3 AND t.number = $4
-  AND t.lease_token = $5 AND e.finished_at IS NULL
+  AND t.lease_token = $5 AND e.tenant_id = t.tenant_id AND e.id = t.export_id
+  AND e.finished_at IS NULL
+RETURNING true
 """
 
 
-async def is_leased(conn: Connection, task: ClaimedTask) -> bool:
-    """Return whether the token of a task is still valid."""
+async def note_progress(
+    conn: Connection, task: ClaimedTask, *, raw_bytes_done: int, reads: bool
+) -> bool:
+    """Record how far a task has come that runs elsewhere; return whether its token is valid.
+
+    As `renew`, without the lease: its worker renews it.
+    """
     key = (task.tenant_id, task.export_id, task.stage, task.number, task.lease_token)
-    return await conn.fetchval(SELECT_IS_LEASED, *key) is not None
+    return await conn.fetchval(NOTE_PROGRESS, *key, raw_bytes_done, reads) is not None
 
 
 # A statement of its own: the end of an export locks it before its tasks.
@@ -123,7 +132,7 @@ WITH parameters AS NOT MATERIALIZED (
 )
 UPDATE export_tasks AS t
 SET lease_expires_at = clock_timestamp() + make_interval(secs => p.lease_seconds),
-    raw_bytes_done = least(p.raw_bytes_done, t.raw_bytes),
+    raw_bytes_done = least(coalesce(p.raw_bytes_done, t.raw_bytes_done), t.raw_bytes),
     trouble = CASE WHEN p.reads THEN NULL ELSE t.trouble END,
     trouble_since = CASE WHEN p.reads THEN NULL ELSE t.trouble_since END
 FROM parameters AS p, exports AS e
@@ -139,12 +148,13 @@ async def renew(
     task: ClaimedTask,
     *,
     lease_seconds: float,
-    raw_bytes_done: int,
+    raw_bytes_done: int | None,
     reads: bool,
 ) -> bool:
     """Renew a lease; return whether it was still this worker's, and its export goes on.
 
-    A task that `reads` has no trouble any more, also if it has nothing to count.
+    A task that `reads` has no trouble any more, also if it has nothing to count. Without
+    `raw_bytes_done`, what was noted before stays.
     """
     values = in_order(
         RENEW_TASK,
