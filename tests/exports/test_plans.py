@@ -136,8 +136,7 @@ async def test_a_page_of_bad_rows_reads_those_of_its_tasks(pool: Pool) -> None:
         await conn.execute(f"PREPARE page AS {SELECT_ERRORS}")
         position = "false, 12, 'map', 20, 7"
         [(plan,)] = await conn.fetch(
-            "EXPLAIN (ANALYZE, FORMAT JSON)"
-            f" EXECUTE page('{DEFAULT_TENANT}', '{_ID}', {position})"
+            f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE page('{DEFAULT_TENANT}', '{_ID}', {position})"
         )
         await transaction.rollback()
 
