@@ -29,7 +29,8 @@ WITH parameters AS NOT MATERIALIZED (
            $3::boolean AS with_excerpts,
            $4::integer AS task,
            $5::text AS stage,
-           $6::integer AS number
+           $6::integer AS number,
+           $7::integer AS rows_of_task
 )
 SELECT t.number AS task, t.stage, x.number, x.path, x.line, x.error,
        CASE WHEN parameters.with_excerpts THEN substring(x.record FOR {EXCERPT_BYTES}) END
@@ -45,10 +46,10 @@ CROSS JOIN LATERAL (
       AND e.number > CASE WHEN (t.stage, t.number) = (parameters.stage, parameters.task)
                           THEN parameters.number ELSE 0 END
     ORDER BY e.number
-    LIMIT $7
+    LIMIT parameters.rows_of_task
 ) AS x
 ORDER BY t.stage, t.number, x.number
-LIMIT $7
+LIMIT $8
 """  # noqa: S608 - put together from constants
 
 
@@ -70,6 +71,7 @@ async def select_errors(
         task=after.task,
         stage=after.stage,
         number=after.number,
+        rows_of_task=limit,
         limit=limit,
     )
     return [

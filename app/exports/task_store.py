@@ -81,14 +81,23 @@ async def take_task(
 
 
 NOTE_PROGRESS = """
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS export_id,
+           $3::text AS stage,
+           $4::integer AS number,
+           $5::bigint AS lease_token,
+           $6::bigint AS raw_bytes_done,
+           $7::boolean AS reads
+)
 UPDATE export_tasks AS t
-SET raw_bytes_done = least($6, t.raw_bytes),
-    trouble = CASE WHEN $7 THEN NULL ELSE t.trouble END,
-    trouble_since = CASE WHEN $7 THEN NULL ELSE t.trouble_since END
-FROM exports AS e
-WHERE t.tenant_id = $1 AND t.export_id = $2 AND t.stage = $3 AND t.number = $4
-  AND t.lease_token = $5 AND e.tenant_id = t.tenant_id AND e.id = t.export_id
-  AND e.finished_at IS NULL
+SET raw_bytes_done = least(p.raw_bytes_done, t.raw_bytes),
+    trouble = CASE WHEN p.reads THEN NULL ELSE t.trouble END,
+    trouble_since = CASE WHEN p.reads THEN NULL ELSE t.trouble_since END
+FROM parameters AS p, exports AS e
+WHERE t.tenant_id = p.tenant_id AND t.export_id = p.export_id AND t.stage = p.stage
+  AND t.number = p.number AND t.lease_token = p.lease_token
+  AND e.tenant_id = p.tenant_id AND e.id = p.export_id AND e.finished_at IS NULL
 RETURNING true
 """
 
@@ -100,8 +109,17 @@ async def note_progress(
 
     As `renew`, without the lease: its worker renews it.
     """
-    key = (task.tenant_id, task.export_id, task.stage, task.number, task.lease_token)
-    return await conn.fetchval(NOTE_PROGRESS, *key, raw_bytes_done, reads) is not None
+    values = in_order(
+        NOTE_PROGRESS,
+        tenant_id=task.tenant_id,
+        export_id=task.export_id,
+        stage=task.stage,
+        number=task.number,
+        lease_token=task.lease_token,
+        raw_bytes_done=raw_bytes_done,
+        reads=reads,
+    )
+    return await conn.fetchval(NOTE_PROGRESS, *values) is not None
 
 
 # A statement of its own: the end of an export locks it before its tasks.

@@ -134,7 +134,7 @@ async def test_a_page_of_bad_rows_reads_those_of_its_tasks(pool: Pool) -> None:
             after = page[-1].position
         await conn.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         await conn.execute(f"PREPARE page AS {SELECT_ERRORS}")
-        position = "false, 12, 'map', 20, 7"
+        position = "false, 12, 'map', 20, 7, 7"
         [(plan,)] = await conn.fetch(
             f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE page('{DEFAULT_TENANT}', '{_ID}', {position})"
         )
