@@ -111,12 +111,15 @@ def continued_columns(
 
 def typed_by(kinds: Sequence[SeenKind], after: Inferred = NO_VALUES) -> Inferred:
     """Return what is known of a column by values of kinds, in their order, `after` others."""
-    bits, mixed_at = after.kinds, after.mixed_at
+    known = after
     for each in kinds:
-        before, bits = bits, bits | each.kind
-        if before and JSON_TEXT == conversion.inferred(bits) != conversion.inferred(before):
-            mixed_at = each.at
-    return Inferred(kinds=bits, mixed_at=mixed_at)
+        bits = known.kinds | each.kind
+        if bits == known.kinds:
+            continue
+        is_mixed = JSON_TEXT == conversion.inferred(bits) != conversion.inferred(known.kinds)
+        mixed_at = each.at if known.kinds and is_mixed else known.mixed_at
+        known = Inferred(kinds=bits, mixed_at=mixed_at)
+    return known
 
 
 def _changed(before: Column, wanted: ExportColumn, kinds: Sequence[SeenKind]) -> TaskFailed:
