@@ -1,11 +1,11 @@
 """Publish changes of executions, and subscribe to them, through PostgreSQL.
 
 A notification is sent after the commit it reports, in a transaction of its own: within another,
-NOTIFY's lock would span the flush of the commit and halve the rate of commits. (A hand-over to an
-idle worker is an exception, in migrations/sql/hand_over_execution_v1.sql.) It can therefore
-be lost, with the process about to send it or with a connection. It carries ids, and beside the end
-of one execution its outcome if that is small: the receiver reads what else it needs, and
-resynchronizes at intervals (`app/notifier.py`).
+NOTIFY's lock would span the flush of the commit and halve the rate of commits. (Exceptions are a
+hand-over to an idle worker, in migrations/sql/hand_over_execution_v1.sql, and the ends of batches,
+runs and exports, which are rare.) It can therefore be lost, with the process about to send it or
+with a connection. It carries ids, and beside the end of one execution its outcome if that is small:
+the receiver reads what else it needs, and resynchronizes at intervals (`app/notifier.py`).
 """
 
 import asyncio

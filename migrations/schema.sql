@@ -1966,6 +1966,8 @@ CREATE INDEX export_tasks_due_idx ON export_tasks USING btree (tenant_id, due_at
 
 CREATE INDEX export_tasks_leased_idx ON export_tasks USING btree (tenant_id) WHERE ((lease_token IS NOT NULL) AND (done_token IS NULL));
 
+CREATE INDEX export_tasks_left_idx ON export_tasks USING btree (export_id, stage) WHERE (done_token IS NULL);
+
 CREATE INDEX exports_active_idx ON exports USING btree (tenant_id, dataset_id) WHERE (finished_at IS NULL);
 
 CREATE INDEX exports_base_idx ON exports USING btree (tenant_id, dataset_id, snapshot, id DESC) WHERE (status = 'succeeded'::text);

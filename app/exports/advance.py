@@ -5,7 +5,6 @@ export is in memory. A worker makes one after each task of its own, and every se
 others have left.
 """
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Final, assert_never
@@ -22,7 +21,6 @@ from app.exports import advance_store, ending
 from app.exports.acceptance_store import NewTask
 from app.exports.advance_store import ActiveExport, Partition
 from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
-from app.exports.plan.columns import united_columns
 from app.exports.plan.model import OnBadRow, Plan, TaskFailed
 from app.exports.task_inputs import BucketInput, PublishInput, WriteInput
 from app.progress.steps import make_steps, put_off
@@ -90,8 +88,7 @@ async def _begin_next(conn: Connection, export: ActiveExport, plan: Plan) -> lis
     """
     match export.stage:
         case ExportStage.MAP:
-            found = await advance_store.select_columns(conn, export)
-            columns = await asyncio.to_thread(united_columns, plan, found)
+            columns = (await advance_store.unite_columns(conn, export)).of(plan)
             await advance_store.set_columns(conn, export, columns)
             buckets = await advance_store.select_buckets(conn, export)
             stage = ExportStage.BUCKET

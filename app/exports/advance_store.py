@@ -15,6 +15,7 @@ from msgspec import Struct
 from app.db import Connection, from_row, optional_from_row
 from app.exports.acceptance_store import NewTask, insert_tasks
 from app.exports.model import ExportStage
+from app.exports.plan.columns import UnitedColumns
 from app.exports.plan.layout import require_few_partitions
 from app.exports.plan.model import Column, PartitionRows
 from app.limits import EXPORT_STATEMENT_SECONDS
@@ -151,13 +152,20 @@ def _add(totals: dict[Partition, int], found: bytes) -> None:
         totals[partition] = totals.get(partition, 0) + each.size_bytes
 
 
-async def select_columns(conn: Connection, export: ActiveExport) -> list[Sequence[Column]]:
-    """List the columns that each map task has found, in the order of the input."""
-    return [msgspec.json.decode(found, type=list[Column]) async for found in _found(conn, export)]
+async def unite_columns(conn: Connection, export: ActiveExport) -> UnitedColumns:
+    """Return the columns of all map tasks. Raises TaskFailed once there are too many."""
+    united = UnitedColumns()
+    async for found in _found(conn, export):
+        await asyncio.to_thread(_unite, united, found)
+    return united
+
+
+def _unite(united: UnitedColumns, found: bytes) -> None:
+    united.add(msgspec.json.decode(found, type=list[Column]))
 
 
 async def _found(conn: Connection, export: ActiveExport) -> AsyncIterator[bytes]:
-    """Yield what each task has found; one can have a MiB."""
+    """Yield what each task has found, for a thread to decode: one can have a MiB."""
     key = (export.tenant_id, export.id, export.stage)
     async for row in conn.cursor(SELECT_FOUND, *key, prefetch=1, timeout=EXPORT_STATEMENT_SECONDS):
         yield row["found"]

@@ -20,7 +20,8 @@ class FoundRow(Struct, frozen=True, kw_only=True):
     record: bytes | None
 
 
-# Of attempts that count.
+# Of attempts that count, in the order of an index: a page reads no more tasks than it needs, and of
+# each no more rows.
 SELECT_ERRORS = f"""
 WITH parameters AS NOT MATERIALIZED (
     SELECT $1::uuid AS tenant_id,
@@ -28,7 +29,8 @@ WITH parameters AS NOT MATERIALIZED (
            $3::boolean AS with_excerpts,
            $4::integer AS task,
            $5::text AS stage,
-           $6::integer AS number
+           $6::integer AS number,
+           $7::integer AS rows_of_task
 )
 SELECT t.number AS task, t.stage, x.number, x.path, x.line, x.error,
        CASE WHEN parameters.with_excerpts THEN substring(x.record FOR {EXCERPT_BYTES}) END
@@ -36,12 +38,18 @@ SELECT t.number AS task, t.stage, x.number, x.path, x.line, x.error,
 FROM parameters
 JOIN export_tasks AS t
   ON t.tenant_id = parameters.tenant_id AND t.export_id = parameters.export_id
- AND t.done_token IS NOT NULL
-JOIN export_errors AS x
-  ON x.tenant_id = t.tenant_id AND x.export_id = t.export_id AND x.lease_token = t.done_token
-WHERE (t.number, t.stage, x.number) > (parameters.task, parameters.stage, parameters.number)
-ORDER BY t.number, t.stage, x.number
-LIMIT $7
+ AND t.done_token IS NOT NULL AND (t.stage, t.number) >= (parameters.stage, parameters.task)
+CROSS JOIN LATERAL (
+    SELECT e.number, e.path, e.line, e.error, e.record
+    FROM export_errors AS e
+    WHERE e.tenant_id = t.tenant_id AND e.export_id = t.export_id AND e.lease_token = t.done_token
+      AND e.number > CASE WHEN (t.stage, t.number) = (parameters.stage, parameters.task)
+                          THEN parameters.number ELSE 0 END
+    ORDER BY e.number
+    LIMIT parameters.rows_of_task
+) AS x
+ORDER BY t.stage, t.number, x.number
+LIMIT $8
 """  # noqa: S608 - put together from constants
 
 
@@ -63,6 +71,7 @@ async def select_errors(
         task=after.task,
         stage=after.stage,
         number=after.number,
+        rows_of_task=limit,
         limit=limit,
     )
     return [

@@ -24,7 +24,7 @@ class Lease:
         """Take a claimed task."""
         self._resources = resources
         self._task = task
-        self._read = 0.0
+        self._read: float | None = None
 
     def note(self, progress: Progress) -> None:
         """Take how far the task has come; the next renewal records it."""
@@ -38,14 +38,32 @@ class Lease:
                 conn,
                 self._task,
                 lease_seconds=self._resources.settings.lease_seconds,
-                raw_bytes_done=int(self._read * self._task.raw_bytes),
-                reads=self._read > 0,
+                raw_bytes_done=None if self._read is None else self._raw_bytes_done,
+                reads=self._reads,
+            )
+
+    async def record_progress(self) -> bool:
+        """Record how far the task has come, for the worker that renews the lease.
+
+        Returns whether it was still held. Raises DatabaseUnavailable.
+        """
+        async with self._resources.pool.acquire() as conn:
+            return await task_store.note_progress(
+                conn, self._task, raw_bytes_done=self._raw_bytes_done, reads=self._reads
             )
 
     async def renew_for_record(self) -> None:
         """Renew the lease a last time: its outcome is recorded within that. Raises LeaseLost."""
         if not await self.renew():
             raise LeaseLost("another worker has claimed it, or its export has ended")
+
+    @property
+    def _raw_bytes_done(self) -> int:
+        return int((self._read or 0.0) * self._task.raw_bytes)
+
+    @property
+    def _reads(self) -> bool:
+        return bool(self._read)
 
 
 @asynccontextmanager

@@ -86,7 +86,8 @@ async def record(
     await finish_task(conn, task, found=_found(task, report))
     if outcome.kept:
         await _require_base(conn, task)
-    sizes = [max(size, MIN_COUNTED_PART_BYTES) for size in _sizes(outcome)]
+    # Files that are kept count already.
+    sizes = [max(each.file.size_bytes, MIN_COUNTED_PART_BYTES) for each in outcome.files]
     sizes += [len(error) + len(bad.record) for error, bad in zip(errors, report.bad, strict=True)]
     if sizes:
         await require_stored_bytes(conn, task.tenant_id, sum(sizes))
@@ -121,11 +122,6 @@ def _found(task: ClaimedTask, report: Report) -> bytes | None:
             return msgspec.json.encode(report.partitions)
         case _:
             return None
-
-
-def _sizes(outcome: Outcome) -> list[int]:
-    own = [each.file.size_bytes for each in outcome.files]
-    return own + [each.size_bytes for each in outcome.kept if each.blob_key is not None]
 
 
 INSERT_FILES: Final = """

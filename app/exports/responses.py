@@ -12,7 +12,7 @@ from app.resources import Resources
 # Whether a status comes before another with as many tasks done.
 _ORDER: Final = {ExportStatus.QUEUED: 0, ExportStatus.RUNNING: 1}
 
-# By the tasks that are done, then by the status and whether there is trouble.
+# By the tasks that are done, then by the status and whether there is trouble, which can end.
 EVENTS: Final = Events[Export](
     number=lambda export: (
         6 * export.progress.tasks_done

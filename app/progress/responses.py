@@ -78,8 +78,8 @@ class Progress(Generic[T]):
 class Events(Generic[T]):
     """What events say of a resource.
 
-    `number` orders the states of a resource; it is the id of the event. `state` is what waiters
-    compare, `told` what the event has.
+    `number` tells a state from the one before, and mostly rises; it is the id of the event. `state`
+    is what waiters compare, `told` what the event has.
     """
 
     def __init__(

@@ -127,6 +127,10 @@ UP = (
     WHERE done_token IS NULL
     """,
     """
+    CREATE INDEX export_tasks_left_idx ON export_tasks (export_id, stage)
+    WHERE done_token IS NULL
+    """,
+    """
     CREATE INDEX export_tasks_leased_idx ON export_tasks (tenant_id)
     WHERE lease_token IS NOT NULL AND done_token IS NULL
     """,

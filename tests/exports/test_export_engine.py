@@ -1,8 +1,10 @@
 """Tasks of exports are given to an engine once each, and cut for its workers."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import UUID
 
+import asyncpg
 import pytest
 import uuid_utils.compat as uuid
 from msgspec.structs import replace
@@ -10,14 +12,17 @@ from msgspec.structs import replace
 from app.db import Connection, Pool
 from app.exports import claim_store, task_store
 from app.exports.acceptance_store import has_engine
+from app.exports.engines import dask_task
+from app.exports.engines.messages import Finished
 from app.exports.first_tasks import first_tasks
+from app.exports.lease import Lease
 from app.exports.parts import ReadParts
 from app.exports.task_store import Assignment
 from app.limits import EXPORT_TASK_BYTES
 from app.settings import Settings
 from app.workers import store as workers
 from app.workers.model import EngineState
-from tests.exports.running_exports import RunningExports, open_exports
+from tests.exports.running_exports import RunningExports, StandInTask, lines, open_exports
 
 
 @pytest.fixture
@@ -57,9 +62,51 @@ async def test_a_token_admits_one_attempt_on_an_engine(exports: RunningExports) 
         assert await task_store.take_task(conn, forged, first) is None
         assert await task_store.take_task(conn, assignment, first) == task
         assert await task_store.take_task(conn, assignment, second) is None
-        assert await task_store.is_leased(conn, task)
+        assert await task_store.note_progress(conn, task, raw_bytes_done=0, reads=False)
         await task_store.release(conn, task, after_seconds=0, counts=True)
-        assert not await task_store.is_leased(conn, task)
+        assert not await task_store.note_progress(conn, task, raw_bytes_done=0, reads=False)
+
+
+async def test_what_a_task_on_an_engine_has_read_is_told_and_ends_its_trouble(
+    exports: RunningExports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await exports.datasets.put("a.jsonl", lines(*range(9)))
+    export = await exports.create()
+    run_task = StandInTask()
+    run_task.may_end.clear()
+    monkeypatch.setattr(dask_task, "run_task", run_task)
+    monkeypatch.setattr(dask_task, "_CHECK_SECONDS", 0.01)
+    worker = uuid.uuid7()
+    async with exports.pool.acquire() as conn:
+        task = await claim_store.claim_task(conn, worker, lease_seconds=60, publishes=False)
+        assert task is not None
+        await task_store.release(conn, task, after_seconds=0, counts=True, trouble="a reason")
+        task = await claim_store.claim_task(conn, worker, lease_seconds=60, publishes=False)
+        assert task is not None
+    assignment = Assignment(
+        export_id=export,
+        stage=task.stage,
+        number=task.number,
+        token=task.lease_token,
+        worker=worker,
+    )
+    claimed = Lease(exports.resources, task)
+
+    async def row() -> asyncpg.Record:
+        # The worker that has claimed it knows nothing of its progress.
+        assert await claimed.renew()
+        [row] = await exports.tasks(export)
+        return row
+
+    running = asyncio.create_task(
+        dask_task.run_assignment(assignment, exports.resources, uuid.uuid7())
+    )
+    async with asyncio.timeout(20):
+        while (await row())["trouble"]:  # noqa: ASYNC110 - a row tells nobody
+            await asyncio.sleep(0.01)
+        assert (await row())["raw_bytes_done"] == task.raw_bytes // 2 > 0
+        run_task.may_end.set()
+        assert isinstance(await running, Finished)
 
 
 async def test_an_engine_is_seen_while_a_worker_says_that_it_has_slots(

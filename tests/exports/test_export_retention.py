@@ -44,7 +44,10 @@ async def test_files_are_deleted_by_age_and_blobs_only_when_no_export_names_them
         assert (await delete_files(conn, 30, 10)).items == 0
         assert (await delete_exports(conn, 30, 10)).items == 0
         await exports.run_all(StandInTask())
+        # A file of both counts once, until none has it.
+        assert await exports.stored_bytes() == 4 * 4096
         expired = await delete_files(conn, 30, 10)
+        assert await exports.stored_bytes() == 4 * 4096
         assert (expired.items, expired.rows, len(expired.blob_keys)) == (1, 2, 2)
         assert (await delete_files(conn, 30, 10)).items == 0
         assert (await delete_exports(conn, 30, 10)).items == 1
@@ -56,6 +59,28 @@ async def test_files_are_deleted_by_age_and_blobs_only_when_no_export_names_them
     )
     assert exports.blob_keys() == {each["blob_key"] for each in await exports.published(second)}
     assert await exports.stored_bytes() == 2 * 4096
+
+
+async def test_files_count_no_longer_once_two_workers_have_deleted_them(
+    exports: RunningExports,
+) -> None:
+    await exports.datasets.put("a.jsonl", lines(1))
+    first = await exports.create()
+    await exports.run_all(StandInTask())
+    second = await exports.create(base=first)
+    await exports.run_all(StandInTask())
+    await _make_old(exports, first)
+    async with exports.pool.acquire() as one, exports.pool.acquire() as other:
+        transaction = one.transaction()
+        await transaction.start()
+        assert (await delete_files(one, 30, 10)).rows == 2
+        await _make_old(exports, second)
+        deleting = asyncio.create_task(delete_files(other, 30, 10))
+        # Each still sees what the other deletes.
+        await until_one_waits(exports.pool, deleting)
+        await transaction.commit()
+        assert (await deleting).rows == 4
+    assert await exports.stored_bytes() == 0
 
 
 async def test_an_export_that_fails_leaves_the_files_of_the_one_that_it_continues(

@@ -32,6 +32,7 @@ from app.exports.engines.messages import (
 )
 from app.exports.execution import execute, lasts
 from app.exports.folders import open_worker_folder
+from app.exports.lease import Lease
 from app.exports.object_folder import DestinationUnavailable
 from app.exports.plan.model import TaskFailed, TaskLost
 from app.exports.plan.process import run_task
@@ -57,7 +58,7 @@ def _answer(  # noqa: PLR0911 - one line a reason
     assignment: Assignment, slots: int
 ) -> Answer:
     try:
-        return worker_process(slots).call(partial(_run, assignment))
+        return worker_process(slots).call(partial(run_assignment, assignment))
     except TaskFailed as failed:
         return Failed(failed.kind, str(failed), failed.details)
     except TaskLost as lost:
@@ -73,18 +74,24 @@ def _answer(  # noqa: PLR0911 - one line a reason
         return Faulty(redact(reason_of(error)))
 
 
-async def _run(assignment: Assignment, resources: Resources, engine_worker: UUID) -> Answer:
+async def run_assignment(
+    assignment: Assignment, resources: Resources, engine_worker: UUID
+) -> Answer:
+    """Run a task while its token is valid, and record how far it has come.
+
+    Raises what `execute` raises.
+    """
     async with resources.pool.acquire() as conn:
         task = await task_store.take_task(conn, assignment, engine_worker)
     if task is None:
         return NotValid()
-    running = asyncio.create_task(_execute(resources, task))
+    lease = Lease(resources, task)
+    running = asyncio.create_task(_execute(resources, task, lease))
 
     async def check() -> None:
         await asyncio.sleep(_CHECK_SECONDS)
-        async with resources.pool.acquire() as conn:
-            if not await task_store.is_leased(conn, task):
-                running.cancel()
+        if not await lease.record_progress():
+            running.cancel()
 
     checks = retry_forever("export.check_failed", check, pause_seconds=0.0)
     async with background(checks):
@@ -93,7 +100,7 @@ async def _run(assignment: Assignment, resources: Resources, engine_worker: UUID
     return NotValid()
 
 
-async def _execute(resources: Resources, task: ClaimedTask) -> Outcome:
+async def _execute(resources: Resources, task: ClaimedTask, lease: Lease) -> Outcome:
     # A folder for this task alone: another worker may send one at the same time.
     async with open_worker_folder(resources.settings, uuid.uuid7()) as folder:
-        return await execute(resources, task, folder, run_task, on_progress=lambda _: None)
+        return await execute(resources, task, folder, run_task, on_progress=lease.note)

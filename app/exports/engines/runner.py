@@ -93,7 +93,8 @@ class EngineRunner(Claims):
         except PartLost as lost:
             error = TaskLost if lost.begun else InterruptedError
             raise error(str(lost)) from lost
-        decoded = ANSWER_DECODER.decode(answer)
+        # Not on the event loop: an answer may have 100,000 bad rows.
+        decoded = await asyncio.to_thread(ANSWER_DECODER.decode, answer)
         match decoded:
             case Finished(outcome):
                 return outcome

@@ -25,6 +25,19 @@ _LOCATED_TOGETHER: Final = 10
 _REMEDY: Final = "omit `since` to export everything"
 
 
+class Inferred(Struct, frozen=True, kw_only=True):
+    """The kinds of a column's values as bits, and the first value that made its type JSON.
+
+    None: no value did, or the first.
+    """
+
+    kinds: int
+    mixed_at: ValuePlace | None
+
+
+NO_VALUES: Final = Inferred(kinds=0, mixed_at=None)
+
+
 class _Seen(Struct, frozen=True):
     """The kinds of values in a column as bits, and the number of the first row that has one."""
 
@@ -56,7 +69,7 @@ def inferred_columns(
             continue
         kinds = located.get(n, ())
         inferred = conversion.inferred(seen[n].kinds)
-        mixed_at = None if is_part else typed_by(kinds)[1]
+        mixed_at = None if is_part else typed_by(kinds).mixed_at
         found.append(
             Column(
                 name=column.name,
@@ -96,17 +109,17 @@ def continued_columns(
     return found
 
 
-def typed_by(kinds: Sequence[SeenKind]) -> tuple[Type, ValuePlace | None]:
-    """Return the type of values of kinds, in their order, and the first that made it JSON.
-
-    None: no value did, or the first.
-    """
-    bits, mixed_at = 0, None
+def typed_by(kinds: Sequence[SeenKind], after: Inferred = NO_VALUES) -> Inferred:
+    """Return what is known of a column by values of kinds, in their order, `after` others."""
+    known = after
     for each in kinds:
-        before, bits = bits, bits | each.kind
-        if before and JSON_TEXT == conversion.inferred(bits) != conversion.inferred(before):
-            mixed_at = each.at
-    return conversion.inferred(bits), mixed_at
+        bits = known.kinds | each.kind
+        if bits == known.kinds:
+            continue
+        is_mixed = JSON_TEXT == conversion.inferred(bits) != conversion.inferred(known.kinds)
+        mixed_at = each.at if known.kinds and is_mixed else known.mixed_at
+        known = Inferred(kinds=bits, mixed_at=mixed_at)
+    return known
 
 
 def _changed(before: Column, wanted: ExportColumn, kinds: Sequence[SeenKind]) -> TaskFailed:
@@ -167,12 +180,13 @@ def _located(
         for (n, kind), first in zip(wanted, row or (), strict=True):
             firsts.setdefault(n, []).append((first, kind))
     ordinals = sorted({ordinal for each in firsts.values() for ordinal, _ in each})
-    places = {each.ordinal: each for each in places_of(sources, ordinals)}
+    # Without their records, of which each can have MiB.
+    places = {
+        each.ordinal: ValuePlace(path=each.path, line=each.line)
+        for each in places_of(sources, ordinals)
+    }
     return {
-        n: [
-            SeenKind(kind=kind, at=ValuePlace(path=places[first].path, line=places[first].line))
-            for first, kind in sorted(each)
-        ]
+        n: [SeenKind(kind=kind, at=places[first]) for first, kind in sorted(each)]
         for n, each in firsts.items()
     }
 

@@ -209,7 +209,7 @@ class Report(Struct, frozen=True, kw_only=True):
     """What a task has done. `replaced` are the numbers in `Whole.base` of files to leave out.
 
     `duplicates` counts the rows that another one replaces, rows of `base` included. Of a map task,
-    `columns` are brought together by `columns.united_columns`. `nulls` counts the rows without a
+    `columns` are brought together by `columns.UnitedColumns`. `nulls` counts the rows without a
     value, for each of the columns, in the files that were written, less those in the replaced ones.
     `duckdb` is the version that has done it.
     """

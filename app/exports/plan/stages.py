@@ -137,7 +137,7 @@ def run_write(
     output: Path,
     meter: Meter,
 ) -> Report:
-    """Write the files of some partitions. `plan.columns` have types, those of `united_columns`.
+    """Write the files of some partitions. `plan.columns` have types, those of `UnitedColumns`.
 
     Raises TaskFailed.
     """

@@ -1,12 +1,13 @@
 """Carry out an export in one task: lines to files of partitions."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set as AbstractSet
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
+from app.exports.plan.layout import require_few_partitions
 from app.exports.plan.loading import load
-from app.exports.plan.model import Plan, Report, Resources, Whole
+from app.exports.plan.model import HeldFile, Plan, Report, Resources, Whole
 from app.exports.plan.older import (
     keeps_order,
     known_columns,
@@ -14,7 +15,7 @@ from app.exports.plan.older import (
     older_rows,
     take_older,
 )
-from app.exports.plan.ordering import kept, sort_typed, typed
+from app.exports.plan.ordering import Partition, kept, sort_typed, typed
 from app.exports.plan.progress import Meter
 from app.exports.plan.session import threads_of
 from app.exports.plan.survivors import find_losers, ranked
@@ -51,6 +52,7 @@ def run_whole(
     with meter.step(0.25):
         survivors = "typed ANTI JOIN losers USING (ordinal)"
         partitions = sort_typed(connection, survivors, columns, plan)
+    _require_few_in_all(partitions, task.base, set(replaced))
     connection.execute(
         "DROP VIEW typed; DROP VIEW ranked; DROP VIEW rows; DROP TABLE losers; DROP TABLE exact;"
         " DROP TABLE staged; DROP TABLE IF EXISTS older; DROP TABLE IF EXISTS base"
@@ -78,3 +80,11 @@ def run_whole(
         cpu_ms=0.0,
         peak_memory_bytes=0,
     )
+
+
+def _require_few_in_all(
+    written: Sequence[Partition], base: Sequence[HeldFile], replaced: AbstractSet[int]
+) -> None:
+    """Refuse more partitions than an export may have, with those that stay. Raises TaskFailed."""
+    stay = {tuple(held.partition) for n, held in enumerate(base) if n not in replaced}
+    require_few_partitions(len(stay.union(each.values for each in written)))

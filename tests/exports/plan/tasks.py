@@ -9,7 +9,7 @@ import duckdb
 
 from app.exports.plan import protocol
 from app.exports.plan.child import carry_out, files_of
-from app.exports.plan.columns import united_columns, with_columns
+from app.exports.plan.columns import UnitedColumns, with_columns
 from app.exports.plan.model import (
     BucketTask,
     HeldFile,
@@ -53,7 +53,10 @@ class Folder(NamedTuple):
             self.run(MapTask(sources=[source], number=n, buckets=3), plan)
             for n, source in enumerate(sources)
         ]
-        last = with_columns(plan, united_columns(plan, [each.report.columns for each in maps]))
+        united = UnitedColumns()
+        for each in maps:
+            united.add(each.report.columns)
+        last = with_columns(plan, united.of(plan))
         buckets = [
             self.run(BucketTask(held=held, bucket=n), plan)
             for n in range(3)

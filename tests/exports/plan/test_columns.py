@@ -1,5 +1,6 @@
 """An export without named columns has the same ones in both ways."""
 
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -105,6 +106,24 @@ def test_the_value_that_makes_a_column_json_is_named_in_both_ways(
             assert (place and (place.path, place.line)) == mixed_at
             assert column.kinds == ()
     assert folder.run(whole(*sources), Plan()).report.columns == results[0].report.columns
+
+
+def test_places_of_mixed_columns_are_found_without_their_records(folder: Folder) -> None:
+    columns = [ExportColumn(name=f"m{n}", pointer=f"/m{n}") for n in range(16)]
+    blob = b"abcdefgh" * 2**17
+    lines = [b'{"blob":"%s","m%d":"s"}' % (blob, n) for n in range(len(columns))]
+    numbers = b",".join(b'"m%d":1' % n for n in range(len(columns)))
+    source = folder.source([b"{%s}" % numbers, *lines])
+    tracemalloc.start()
+    try:
+        result = folder.run(whole(source), Plan(columns=columns))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    places = [column.mixed_at for column in result.report.columns]
+    assert [place and place.line for place in places] == list(range(1, len(columns) + 1))
+    # Some lines at once, not one for each column.
+    assert peak < 8 * len(blob)
 
 
 def test_a_newer_value_of_another_kind_is_named(folder: Folder) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.exports.plan import layout
 from app.exports.plan.model import ExportColumn, Grain, PartitionColumn, Plan, TaskFailed
 from app.schemas.ddl.types import Kind, Scalar
 from tests.exports.plan.tasks import Folder, Row, rows_of, whole
@@ -55,6 +56,26 @@ def test_files_that_stay_and_new_ones_are_an_export_of_all(folder: Folder) -> No
         ["04", None],
         ["05", "x"],
     ]
+
+
+def test_partitions_that_stay_count_as_those_that_are_written(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "MAX_EXPORT_PARTITIONS", 5)
+    plan = Plan(
+        key=["/k"], partition_by=[PartitionColumn(name="p", grain=Grain.VALUE, pointer="/p")]
+    )
+    lines = [b'{"k":%d,"p":"%d","n":0}' % (n, n) for n in range(6)]
+    base = folder.run(whole(folder.source(lines[:3], "0")), plan).held
+    # Three stay, or two of them and one that is written anew.
+    fit = [*lines[3:5], b'{"k":0,"p":"0","n":1}']
+    assert len(folder.run(whole(folder.source(fit, "1"), base=base), plan).held) == 3
+    output = folder.path / "refused"
+    output.mkdir()
+    with pytest.raises(TaskFailed, match="6 partitions") as caught:
+        folder.run(whole(folder.source(lines[3:], "2"), base=base), plan, output=output)
+    assert caught.value.kind == "too_many_partitions"
+    assert list(output.iterdir()) == []
 
 
 def _by_number(rows: Sequence[Row]) -> list[Row]:

@@ -1,19 +1,26 @@
 """An export has a bounded number of columns and partitions."""
 
+import tracemalloc
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from app.exports.plan.columns import UnitedColumns
 from app.exports.plan.model import (
     BucketTask,
+    Column,
     Grain,
     MapTask,
     OnBadRow,
     PartitionColumn,
     Plan,
+    SeenKind,
     TaskFailed,
+    ValuePlace,
 )
 from app.limits import MAX_EXPORT_COLUMNS, MAX_EXPORT_PARTITIONS
+from app.schemas.ddl.types import Kind, Scalar
 from tests.exports.plan.tasks import Folder, whole
 
 
@@ -84,3 +91,29 @@ def test_more_names_than_a_table_has_are_refused_once_they_are_seen(
     with pytest.raises(TaskFailed, match=message) as caught:
         folder.run(whole(folder.source(lines)), plan)
     assert caught.value.kind == "columns_differ"
+
+
+def _of_task(number: int, first: int = 0) -> list[Column]:
+    """Return the columns of a map task, as they are read from its row."""
+    seen = SeenKind(kind=1, at=ValuePlace(path=f"{number}.jsonl", line=number))
+    columns = [
+        Column(name=f"m{n}", type=Scalar(Kind.BIGINT), source="inferred", kinds=[seen])
+        for n in range(first, first + MAX_EXPORT_COLUMNS)
+    ]
+    return msgspec.json.decode(msgspec.json.encode(columns), type=list[Column])
+
+
+def test_columns_of_many_tasks_take_the_memory_of_those_of_one() -> None:
+    united = UnitedColumns()
+    tracemalloc.start()
+    try:
+        united.add(_of_task(0))
+        one, _ = tracemalloc.get_traced_memory()
+        for number in range(1, 9):
+            united.add(_of_task(number))
+        nine, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert nine < 2 * one
+    with pytest.raises(TaskFailed, match="more than 1000 members: name columns"):
+        united.add(_of_task(9, first=1))
