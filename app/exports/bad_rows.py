@@ -54,7 +54,8 @@ async def _require_kept(conn: Connection, tenant: UUID, export_id: UUID) -> None
 def _info(found: FoundRow) -> BadRowInfo:
     return BadRowInfo(
         path=found.path,
-        line=found.line,
+        line=UNSET if found.of_script else found.line,
+        record=found.line if found.of_script else UNSET,
         error=Raw(found.error),
         # A record has bytes; where none were kept there is no excerpt.
         excerpt=excerpt_of(found.record) if found.record else UNSET,

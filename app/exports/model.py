@@ -9,8 +9,8 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.executions.callback_urls import CallbackUrl
-from app.executions.model import Labels
-from app.exports.plan.model import OnBadRow, ValuePlace
+from app.executions.model import Labels, ScriptVersionRef
+from app.exports.plan.model import OnBadRow
 from app.limits import MAX_EXPORT_COLUMNS, MAX_EXPORT_LEVELS, MAX_LISTED_PARTITIONS
 from app.progress.model import EndingStatus
 from app.runs.model import SnapshotRef
@@ -126,12 +126,16 @@ class CreateExport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ExportError(Struct, frozen=True, kw_only=True):
-    """Why an export has failed; `path`, `line`, `pointer` are of the row or record that did it."""
+    """Why an export has failed; `path`, `line`, `pointer` are of the row or record that did it.
+
+    With a script, a bad row has `record` instead of `line`, as of BadRowInfo.
+    """
 
     kind: ExportErrorKind
     message: str
     path: str | UnsetType = UNSET
     line: int | UnsetType = UNSET
+    record: int | UnsetType = UNSET
     pointer: str | UnsetType = UNSET
     max_bad_rows: int | UnsetType = UNSET
 
@@ -164,6 +168,18 @@ class ExportProgress(Struct, frozen=True, kw_only=True):
     tasks_done: int
     bytes: int
     bytes_done: int
+
+
+class ValuePlace(Struct, frozen=True, kw_only=True):
+    """The line of the dataset that has a value.
+
+    With a script it is `record` instead of `line`, which counts what the script returned for the
+    file.
+    """
+
+    path: str
+    line: int | UnsetType = UNSET
+    record: int | UnsetType = UNSET
 
 
 class ExportColumnInfo(Struct, frozen=True, kw_only=True):
@@ -240,8 +256,10 @@ class Export(Struct, frozen=True, kw_only=True):
     """An export of a snapshot as Parquet files.
 
     `request` is what was asked for. `files`, `bytes` and `rows_out` are those of the export as
-    published, files kept of the export that it continues included. `rows_failed` are bad rows:
-    `errors_url` lists them, and `run_errors_url` those of the script, whose run is `run`.
+    published, files kept of the export that it continues included. `rows_failed` are bad rows,
+    which `errors_url` lists. Of a `script`, the version that was resolved, `run` is its run;
+    `rows_dropped` are the records for which it returned nothing, and `script_rows_failed`, of
+    `rows_failed`, those that it failed at: `run_errors_url` lists these.
     `files_url` lists the files, until `files_deleted_at`. `trouble` says since `trouble_since` why
     a task is tried again. Only a single export, not one of a list or an event, has `callback_url`,
     and at its end `partitions`, if they are no more than 1,000, and the `receipt`.
@@ -262,11 +280,14 @@ class Export(Struct, frozen=True, kw_only=True):
     rows_in: int
     duplicates: int
     rows_failed: int
+    rows_dropped: int
+    script_rows_failed: int
     rows_out: int | None
     files: int | None
     bytes: int | None
     errors_url: str
     files_url: str
+    script: ScriptVersionRef | UnsetType = UNSET
     columns: Sequence[ExportColumnInfo] | UnsetType = UNSET
     run: UUID | UnsetType = UNSET
     files_deleted_at: datetime | UnsetType = UNSET
@@ -307,12 +328,14 @@ class ExportFile(Struct, frozen=True, kw_only=True):
 class BadRowInfo(Struct, frozen=True, kw_only=True):
     """A row that was not exported, by file and line of the dataset.
 
-    `excerpt`, on request, is its beginning, 1 KiB at most, where bytes that are not UTF-8 are
-    U+FFFD.
+    With a script it is `record` instead of `line`: the first record that the script returned for
+    the file is 1, and those that it dropped or failed at are not counted. `excerpt`, on request, is
+    the row's beginning, 1 KiB at most, where bytes that are not UTF-8 are U+FFFD.
     """
 
     path: str
-    line: int
+    line: int | UnsetType = UNSET
+    record: int | UnsetType = UNSET
     error: WrittenBadRowError
     excerpt: str | UnsetType = UNSET
 

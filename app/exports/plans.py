@@ -46,6 +46,7 @@ def plan_of(wanted: CreateExport, fields: Sequence[Field], destination: str | No
         on_bad_row=wanted.on_bad_row,
         max_bad_rows=wanted.max_bad_rows,
         max_folder_bytes=max_folder_bytes(destination, partitions),
+        of_script=wanted.script is not None,
     )
 
 

@@ -47,6 +47,8 @@ class ScriptedExport(Struct, frozen=True, kw_only=True):
     run_id: UUID
     run_status: RunStatus | None
     run_error: bytes | None
+    run_rows_in: int | None
+    run_rows_out: int | None
     run_rows_failed: int | None
     output_dataset_id: UUID | None
     output_snapshot: int | None
@@ -54,8 +56,8 @@ class ScriptedExport(Struct, frozen=True, kw_only=True):
 
 LOCK_SCRIPTED = """
 SELECT e.tenant_id, e.id AS export_id, e.run_id, r.status AS run_status,
-       r.error AS run_error, r.rows_failed AS run_rows_failed, d.id AS output_dataset_id,
-       r.output_snapshot
+       r.error AS run_error, r.rows_in AS run_rows_in, r.rows_out AS run_rows_out,
+       r.rows_failed AS run_rows_failed, d.id AS output_dataset_id, r.output_snapshot
 FROM exports AS e
 LEFT JOIN runs AS r ON r.tenant_id = e.tenant_id AND r.id = e.run_id
 LEFT JOIN datasets AS d ON d.tenant_id = r.tenant_id AND d.id = r.output_dataset_id
@@ -70,10 +72,11 @@ async def lock_scripted(conn: Connection, tenant: UUID, export_id: UUID) -> Scri
     return optional_from_row(ScriptedExport, row)
 
 
-# Rows that the script could not take are not in what it has made.
+# Rows that the script dropped or failed at are not in what it has made.
 BEGIN_READING = """
 UPDATE exports
-SET stage = $3, tasks = $4, raw_bytes = $5, rows_in = $6, rows_failed = $6
+SET stage = $3, tasks = $4, raw_bytes = $5, rows_failed = $6::bigint,
+    script_rows_failed = $6::bigint, rows_dropped = $7::bigint, rows_in = $6::bigint + $7::bigint
 WHERE tenant_id = $1 AND id = $2
 """
 
@@ -83,9 +86,10 @@ async def begin_reading(
 ) -> None:
     """Let an export read what its run has published, and count what that went on without."""
     failed = export.run_rows_failed or 0
-    await conn.execute(
-        BEGIN_READING, export.tenant_id, export.export_id, stage, tasks, raw_bytes, failed
-    )
+    # A run of `map` or `process` writes a row for each record at most.
+    dropped = (export.run_rows_in or 0) - (export.run_rows_out or 0) - failed
+    key = (export.tenant_id, export.export_id)
+    await conn.execute(BEGIN_READING, *key, stage, tasks, raw_bytes, failed, dropped)
 
 
 class Output(Struct, frozen=True, kw_only=True):
