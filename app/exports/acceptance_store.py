@@ -169,6 +169,43 @@ async def select_latest(
     return EarlierExport(**{**row, "plan": msgspec.json.decode(row["plan"], type=Plan)})
 
 
+class ExportThere(Struct, frozen=True, kw_only=True):
+    """The latest export to a destination, if its files are there or will be.
+
+    `request` is JSON of CreateExport, `script` the name of its script.
+    """
+
+    id: UUID
+    is_published: bool
+    dataset_id: UUID
+    dataset: str
+    snapshot: int
+    request: bytes
+    plan: Plan
+    script_id: UUID | None
+    script: str | None
+
+
+SELECT_THERE = """
+SELECT e.id, e.finished_at IS NOT NULL AS is_published, e.dataset_id, e.dataset, e.snapshot,
+       e.request, e.plan, e.script_id, s.name AS script
+FROM exports AS e
+LEFT JOIN scripts AS s ON s.tenant_id = e.tenant_id AND s.id = e.script_id
+WHERE e.tenant_id = $1 AND e.destination = $2
+  AND (e.finished_at IS NULL OR e.status = 'succeeded' AND e.files_deleted_at IS NULL)
+ORDER BY e.id DESC
+LIMIT 1
+"""
+
+
+async def select_there(conn: Connection, tenant: UUID, destination: str) -> ExportThere | None:
+    """Return the export whose files the next one to a destination will replace."""
+    row = await conn.fetchrow(SELECT_THERE, tenant, destination)
+    if row is None:
+        return None
+    return ExportThere(**{**row, "plan": msgspec.json.decode(row["plan"], type=Plan)})
+
+
 class Removal(Struct, frozen=True, kw_only=True):
     """The path of a file, and the first snapshot that lacks it as it was."""
 

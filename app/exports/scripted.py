@@ -19,8 +19,9 @@ from app.errors import Problem, clipped, invalid, located
 from app.exports import ending
 from app.exports.acceptance_store import NewExport, has_engine, insert_tasks, select_parts
 from app.exports.first_tasks import first_tasks
-from app.exports.model import CreateExport, ExportErrorKind, ExportStage, ExportStatus
+from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
 from app.exports.plan.model import OnBadRow
+from app.exports.requests import CreateExport
 from app.exports.script_store import (
     DueExport,
     ScriptedExport,

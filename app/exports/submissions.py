@@ -29,15 +29,17 @@ from app.exports.acceptance_store import (
     select_latest,
     select_parts,
     select_schema,
+    select_there,
 )
-from app.exports.choices import differences
+from app.exports.choices import differences, differences_there
 from app.exports.destinations import require_allowed
 from app.exports.first_tasks import first_tasks
-from app.exports.model import CreateExport, ExportStatus, QueuedExport
+from app.exports.model import ExportStatus, QueuedExport
 from app.exports.plan.continuing import CannotRead, reading_of
 from app.exports.plan.model import Plan
 from app.exports.plans import fields_of, hash_of, plan_of
-from app.exports.problems import CannotContinue
+from app.exports.problems import CannotContinue, ReplacesOtherExport
+from app.exports.requests import CreateExport
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import remember, require_new
 from app.limits import MAX_CONTINUED_EXPORT_BYTES, MAX_WHOLE_EXPORT_BYTES, MIN_COUNTED_PART_BYTES
@@ -68,9 +70,9 @@ async def create(
 ) -> QueuedExport:
     """Accept an export of a snapshot.
 
-    Raises InvalidRequest, DatasetNotFound, SnapshotNotFound, CannotContinue, QuotaExceeded,
-    ScriptNotFound, VersionNotFound, ScriptArchived, MissingScope, Repeated, IdempotencyKeyReused,
-    RequestInProgress.
+    Raises InvalidRequest, DatasetNotFound, SnapshotNotFound, CannotContinue, ReplacesOtherExport,
+    QuotaExceeded, ScriptNotFound, VersionNotFound, ScriptArchived, MissingScope, Repeated,
+    IdempotencyKeyReused, RequestInProgress.
     """
     if wanted.script is not None:
         scripted.require_possible(caller, wanted)
@@ -207,8 +209,39 @@ async def _insert(
     if wanted.script is not None:
         new = await scripted.prepare(resources, conn, caller, wanted, new)
         tasks = []
+    if new.destination is not None and not wanted.replace:
+        await _require_same_there(conn, tenant, wanted, planned.plan, new, new.destination)
     await insert_export(conn, tenant, new, tasks)
     return new
+
+
+async def _require_same_there(
+    conn: Connection,
+    tenant: UUID,
+    wanted: CreateExport,
+    plan: Plan,
+    new: NewExport,
+    destination: str,
+) -> None:
+    """Refuse to replace an export of something else. Raises ReplacesOtherExport."""
+    there = await select_there(conn, tenant, destination)
+    if there is None:
+        return
+    if there.dataset_id != new.dataset_id:
+        is_recreated = there.dataset == new.dataset
+        how = f"of a dataset {new.dataset} that was deleted" if is_recreated else "of another one"
+    elif there.snapshot > new.snapshot:
+        how = f"which is newer than {new.dataset}@{new.snapshot}"
+    elif others := differences_there(wanted, plan, new.script_id, there):
+        how = f"with other choices: {others}"
+    else:
+        return
+    has = "has" if there.is_published else "will have"
+    message = (
+        f"{destination} {has} an export of {there.dataset}@{there.snapshot} ({there.id}), {how}; "
+        '`"replace": true` replaces it'
+    )
+    raise located("/to", ReplacesOtherExport(message))
 
 
 async def _base(

@@ -9,9 +9,9 @@ import pytest
 import uuid_utils.compat as uuid
 
 from app.errors import InvalidRequest
-from app.exports.model import ColumnChoice, CreateExport
 from app.exports.plan.model import JSON_TEXT, Column, ExportColumn, Grain, PartitionColumn, Plan
 from app.exports.plans import hash_of, plan_of
+from app.exports.requests import ColumnChoice, CreateExport
 from app.exports.task_inputs import PartRange, WholeInput
 from app.limits import (
     MAX_CONTINUED_EXPORT_BYTES,

@@ -17,6 +17,7 @@ _OPTIONS: Final = {
     r"^/(since|script|to): ": r"--\1: ",
     r"^query parameter (location|name|dialect|partition): ": r"--\1: ",
     r"; omit `since` ": "; omit --since ",
+    r"; `\"replace\": true` ": "; --force ",
     r"`deduplicate/key` \(": "--dedupe (",
     r"`deduplicate/latest_by` \(": "--latest (",
     r"`partition_by` \(": "--partition (",
