@@ -55,8 +55,10 @@ def require_possible(caller: Caller, wanted: CreateExport) -> None:
     if wanted.since is not None:
         raise invalid(
             "/since",
-            "is not possible with a script, whose output is all new; omit it, or run the script "
-            "into a dataset of its own (POST /runs with `output`), and export that with `since`",
+            "is not possible with a script, whose output is all new; omit it, or let a pipe take "
+            "the records through the script into a dataset of its own (PUT /pipes/NAME with "
+            '{"from": {"dataset": {"dataset": …}}, "script": …, "to": {"dataset": …}}), and export '
+            "that with `since`",
         )
     runs.require_write_datasets(caller)
 

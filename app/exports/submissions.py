@@ -21,7 +21,7 @@ from app.executions.callback_urls import callback_url_in_json, require_room_for_
 from app.exports import scripted
 from app.exports.acceptance_store import (
     NewExport,
-    find_removal,
+    find_changed_file,
     has_engine,
     insert_export,
     require_room_for_export,
@@ -177,6 +177,7 @@ async def _insert(
         found.dataset_id,
         found.number,
         since=None if base_id is None else wanted.since,
+        skip_unchanged=not planned.plan.key,
     )
     raw_bytes = sum(each.raw_bytes for each in parts)
     if base_id is not None and raw_bytes > MAX_WHOLE_EXPORT_BYTES:
@@ -271,12 +272,12 @@ async def _base(
             reading_of(planned.plan, base.columns)
         except CannotRead as reason:
             raise _cannot_continue(str(reason)) from None
-    removal = await find_removal(conn, tenant, found.dataset_id, since, found.number)
-    if removal is not None:
+    changed = await find_changed_file(conn, tenant, found.dataset_id, since, found.number)
+    if changed is not None:
         raise _cannot_continue(
-            f"{found.name}@{removal.removed_in} does not keep all files of {found.name}@{since}: "
-            f"{clipped(removal.path)} was replaced or left out, which sending only new files "
-            "avoids (`crivo send FILE`, `--include`, `--watch`)"
+            f"{found.name}@{found.number} does not keep all files of {found.name}@{since}: "
+            f"{clipped(changed)} has other content or was left out; new records belong into "
+            "new files, and `crivo send --only-new` sends no file again that has not changed"
         )
     return base.id
 

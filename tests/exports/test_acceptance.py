@@ -18,7 +18,15 @@ from app.limits import (
     MAX_WHOLE_EXPORT_BYTES,
 )
 from app.schemas.ddl.types import Field, Kind, ListOf, Scalar, StructOf
-from tests.exports.exported_datasets import LINE, create, plan_in, put_dataset, put_file, row_of
+from tests.exports.exported_datasets import (
+    LINE,
+    create,
+    plan_in,
+    put_dataset,
+    put_file,
+    row_of,
+    task_inputs,
+)
 from tests.exports.stored_exports import StoredExport, StoredFile, store
 from tests.support.system import System
 
@@ -218,10 +226,19 @@ def test_an_export_continues_one_whose_input_was_only_appended_to(system: System
         str(base.id),
         "UPDATE exports SET script_id = NULL, script_version = NULL WHERE id = $1 RETURNING 1",
     )
+    # As it was, so it is not read again.
     put_file(system, name, "a.jsonl")
+    same = create(system, name, since=2)
+    assert same.status_code == 202, same.text
+    [inputs] = task_inputs(system, same.headers["Location"], WholeInput)
+    assert [each.path for each in inputs.ranges] == ["new.jsonl"]
+    system.client.put(f"/datasets/{name}/files/a.jsonl", content=2 * LINE)
     replaced = create(system, name, since=2)
     assert replaced.status_code == 409
-    assert f"{name}@4 does not keep all files of {name}@2: a.jsonl was" in replaced.json()["detail"]
+    assert (
+        f"{name}@5 does not keep all files of {name}@2: a.jsonl has other content"
+        in (replaced.json()["detail"])
+    )
 
 
 @pytest.mark.parametrize(
