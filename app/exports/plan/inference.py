@@ -80,8 +80,7 @@ def continued_columns(
     Raises TaskFailed.
     """
     if len(columns) > len(known):
-        message = f"{columns[len(known)].name!r} is a member of newer records only; {_REMEDY}"
-        raise TaskFailed("columns_differ", message)
+        raise _added(connection, sources, columns[len(known)], len(known))
     seen = _seen(connection, [n for n, column in enumerate(columns) if column.type is None])
     found = []
     for n, (before, wanted) in enumerate(zip(known, columns, strict=True)):
@@ -107,6 +106,22 @@ def typed_by(kinds: Sequence[SeenKind]) -> tuple[Type, ValuePlace | None]:
         if before and JSON_TEXT == conversion.inferred(bits) != conversion.inferred(before):
             mixed_at = each.at
     return conversion.inferred(bits), mixed_at
+
+
+def _added(
+    connection: DuckDBPyConnection, sources: Sequence[SourceFile], column: ExportColumn, n: int
+) -> TaskFailed:
+    """Return the failure of a member that the earlier lines have not had."""
+    message = f"{column.name!r} is a member of newer records only"
+    located = _located(connection, sources, _seen(connection, [n]))
+    if n not in located:
+        # It is null in all of them.
+        return TaskFailed("columns_differ", f"{message}; {_REMEDY}", {"pointer": column.pointer})
+    at = located[n][0].at
+    place: dict[str, object] = {"path": at.path, "line": at.line, "pointer": column.pointer}
+    return TaskFailed(
+        "columns_differ", f"{message}, first in {at.path}, line {at.line}; {_REMEDY}", place
+    )
 
 
 def _changed(before: Column, wanted: ExportColumn, kinds: Sequence[SeenKind]) -> TaskFailed:

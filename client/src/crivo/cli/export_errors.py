@@ -18,6 +18,7 @@ _OPTIONS: Final = {
     r"^query parameter (location|name|dialect|partition): ": r"--\1: ",
     r"; omit `since` ": "; omit --since ",
     r"; `\"replace\": true` ": "; --force ",
+    r"\(PUT /pipes/NAME with (\{.*\})\)": r"(`crivo pipes put NAME FILE`, FILE having \1)",
     r"`deduplicate/key` \(": "--dedupe (",
     r"`deduplicate/latest_by` \(": "--latest (",
     r"`partition_by` \(": "--partition (",
