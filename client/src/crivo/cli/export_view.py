@@ -50,7 +50,8 @@ def wait_for_export(
         say(
             f"crivo: export {export} goes on; {files}"
             f"`crivo exports show {export}` shows its progress, "
-            f"`crivo exports cancel {export}` ends it"
+            f"`crivo exports cancel {export}` ends it. Another `crivo export` is another export, "
+            "which comes after it at the same destination"
         )
         raise
     require_success(found)
