@@ -11,15 +11,11 @@ from app.sql_parameters import in_order
 
 
 class FoundRow(Struct, frozen=True, kw_only=True):
-    """A bad row: its place, its error as ASCII JSON, and the beginning of its bytes on request.
-
-    `of_script`: its line is the number of a record that the script has returned for the file.
-    """
+    """A bad row: its place, its error as ASCII JSON, and the beginning of its bytes on request."""
 
     position: ErrorPosition
     path: str
     line: int
-    of_script: bool
     error: bytes
     record: bytes | None
 
@@ -35,11 +31,9 @@ WITH parameters AS NOT MATERIALIZED (
            $6::integer AS number
 )
 SELECT t.number AS task, t.stage, x.number, x.path, x.line, x.error,
-       e.script_id IS NOT NULL AS of_script,
        CASE WHEN parameters.with_excerpts THEN substring(x.record FOR {EXCERPT_BYTES}) END
            AS record
 FROM parameters
-JOIN exports AS e ON e.tenant_id = parameters.tenant_id AND e.id = parameters.export_id
 JOIN export_tasks AS t
   ON t.tenant_id = parameters.tenant_id AND t.export_id = parameters.export_id
  AND t.done_token IS NOT NULL
@@ -76,7 +70,6 @@ async def select_errors(
             position=ErrorPosition(task=row["task"], stage=row["stage"], number=row["number"]),
             path=row["path"],
             line=row["line"],
-            of_script=row["of_script"],
             error=row["error"],
             record=row["record"],
         )

@@ -8,6 +8,7 @@ from msgspec import Struct
 from app.db import Connection, from_row, optional_from_row
 from app.exports.model import ExportStage
 from app.runs.model import RunStatus
+from app.sql_parameters import in_order
 
 _AT_ONCE: Final = 100
 
@@ -74,10 +75,20 @@ async def lock_scripted(conn: Connection, tenant: UUID, export_id: UUID) -> Scri
 
 # Rows that the script dropped or failed at are not in what it has made.
 BEGIN_READING = """
-UPDATE exports
-SET stage = $3, tasks = $4, raw_bytes = $5, rows_failed = $6::bigint,
-    script_rows_failed = $6::bigint, rows_dropped = $7::bigint, rows_in = $6::bigint + $7::bigint
-WHERE tenant_id = $1 AND id = $2
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS id,
+           $3::text AS stage,
+           $4::integer AS tasks,
+           $5::bigint AS raw_bytes,
+           $6::bigint AS failed,
+           $7::bigint AS dropped
+)
+UPDATE exports AS e
+SET stage = p.stage, tasks = p.tasks, raw_bytes = p.raw_bytes, rows_failed = p.failed,
+    script_rows_failed = p.failed, rows_dropped = p.dropped, rows_in = p.failed + p.dropped
+FROM parameters AS p
+WHERE e.tenant_id = p.tenant_id AND e.id = p.id
 """
 
 
@@ -88,8 +99,17 @@ async def begin_reading(
     failed = export.run_rows_failed or 0
     # A run of `map` or `process` writes a row for each record at most.
     dropped = (export.run_rows_in or 0) - (export.run_rows_out or 0) - failed
-    key = (export.tenant_id, export.export_id)
-    await conn.execute(BEGIN_READING, *key, stage, tasks, raw_bytes, failed, dropped)
+    values = in_order(
+        BEGIN_READING,
+        tenant_id=export.tenant_id,
+        id=export.export_id,
+        stage=stage,
+        tasks=tasks,
+        raw_bytes=raw_bytes,
+        failed=failed,
+        dropped=dropped,
+    )
+    await conn.execute(BEGIN_READING, *values)
 
 
 class Output(Struct, frozen=True, kw_only=True):

@@ -147,15 +147,16 @@ async def select_export_page(
 
 
 class Output(Struct, frozen=True, kw_only=True):
-    """Whether an export has files and bad rows that can be read."""
+    """Whether an export has files and bad rows that can be read, and a script before it."""
 
     status: ExportStatus
+    has_script: bool
     files_deleted_at: datetime | None
     errors_deleted_at: datetime | None
 
 
 SELECT_OUTPUT = """
-SELECT status, files_deleted_at, errors_deleted_at
+SELECT status, script_id IS NOT NULL AS has_script, files_deleted_at, errors_deleted_at
 FROM exports
 WHERE tenant_id = $1 AND id = $2
 """

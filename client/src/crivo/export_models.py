@@ -9,23 +9,6 @@ from crivo.models import FINAL_STATUSES, Response, ScriptVersionRef
 from crivo.run_models import SnapshotRef
 
 
-class RowPlace(Response, frozen=True, kw_only=True):
-    """The file and the line of a row of the dataset.
-
-    Of an export with a script `record` instead: the first record that the script returned for the
-    file is 1, and those that it dropped or failed at are not counted.
-    """
-
-    path: str
-    line: int | None = None
-    record: int | None = None
-
-    @property
-    def place(self) -> str:
-        """File and line, or record, in a text."""
-        return place_of(self.path, self.line, self.record)
-
-
 def place_of(path: str, line: int | None, record: int | None) -> str:
     """Return the place of a row, such as `a.ndjson, line 7`."""
     if record is not None:
@@ -51,6 +34,18 @@ class ExportProgress(Response, frozen=True, kw_only=True):
     bytes_done: int
 
 
+class ValuePlace(Response, frozen=True, kw_only=True):
+    """The file and the line of a value.
+
+    Of an export with a script `record` instead: the first record that the script returned for the
+    file is 1, and those that it dropped or failed at are not counted.
+    """
+
+    path: str
+    line: int | None = None
+    record: int | None = None
+
+
 class ExportColumnInfo(Response, frozen=True, kw_only=True):
     """A column of the files: its type in Hive's words.
 
@@ -64,7 +59,7 @@ class ExportColumnInfo(Response, frozen=True, kw_only=True):
     type: str
     source: str
     json: bool
-    mixed_at: RowPlace | None = None
+    mixed_at: ValuePlace | None = None
     nulls: int | None = None
 
 
@@ -98,7 +93,7 @@ class ExportError(Response, frozen=True, kw_only=True):
     """Why an export has failed; `kind` is stable.
 
     `path`, `line` and `pointer` are of the row that ended it. With a script, a bad row has `record`
-    instead of `line`, as of RowPlace.
+    instead of `line`, as of ValuePlace.
     """
 
     kind: str
@@ -182,12 +177,15 @@ class BadRowError(Response, frozen=True, kw_only=True):
     pointer: str
 
 
-class BadRowInfo(RowPlace, frozen=True, kw_only=True):
-    """A row that was not exported, by its place.
+class BadRowInfo(Response, frozen=True, kw_only=True):
+    """A row that was not exported, by file and line, or record, as of ValuePlace.
 
     `excerpt`, its beginning, is there if it was asked for.
     """
 
+    path: str
+    line: int | None = None
+    record: int | None = None
     error: BadRowError
     excerpt: str | None = None
 

@@ -12,7 +12,7 @@ from crivo.cli.progress import transferring
 from crivo.errors import CrivoError, InvalidRequest, NotFinished, NotFound, Refused, Unreachable
 from crivo.export_flows import require_success
 from crivo.export_lock import LockedFolder
-from crivo.export_models import Export, Manifest
+from crivo.export_models import Export, Manifest, ValuePlace, place_of
 from crivo.sync.client import Crivo
 
 # Of more partitions, those at either end are printed.
@@ -148,9 +148,13 @@ def _warn_of_columns(export: Export) -> None:
         if each.mixed_at is not None:
             say(
                 f"crivo: {each.name} has values of several types, the first of another one in "
-                f"{each.mixed_at.place}: it is kept as JSON, strings in "
+                f"{_place(each.mixed_at)}: it is kept as JSON, strings in "
                 f"quotation marks; --column {each.name}:string keeps strings as they are"
             )
+
+
+def _place(at: ValuePlace) -> str:
+    return place_of(at.path, at.line, at.record)
 
 
 def _kept(client: Crivo, export: Export) -> str:

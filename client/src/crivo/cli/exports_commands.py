@@ -17,7 +17,7 @@ from crivo.cli.export_view import (
     wait_for_export,
 )
 from crivo.cli.output import page_size, write_json, write_line
-from crivo.export_models import BadRowInfo, Export, ExportColumnInfo
+from crivo.export_models import BadRowInfo, Export, ExportColumnInfo, place_of
 from crivo.options import ExportFilter
 
 exports = App(name="exports", help="List, show, download and cancel exports.", sort_key=12)
@@ -280,5 +280,7 @@ def _trouble(export: Export) -> str | None:
 def _type(column: ExportColumnInfo) -> str:
     how = f"json, {column.source}" if column.json else column.source
     mixed = column.mixed_at
-    place = "" if mixed is None else f", mixed since {mixed.place}"
+    place = ""
+    if mixed is not None:
+        place = f", mixed since {place_of(mixed.path, mixed.line, mixed.record)}"
     return f"{column.type} ({how}{place})"
