@@ -893,6 +893,8 @@ CREATE TABLE export_errors (
     CONSTRAINT export_errors_number_check CHECK ((number > 0))
 );
 
+COMMENT ON COLUMN export_errors.line IS 'with a script, the number of a record that it has returned for the file';
+
 CREATE TABLE export_files (
     export_id uuid NOT NULL,
     lease_token bigint NOT NULL,
@@ -990,6 +992,8 @@ CREATE TABLE exports (
     rows_in bigint DEFAULT 0 NOT NULL,
     duplicates bigint DEFAULT 0 NOT NULL,
     rows_failed bigint DEFAULT 0 NOT NULL,
+    rows_dropped bigint DEFAULT 0 NOT NULL,
+    script_rows_failed bigint DEFAULT 0 NOT NULL,
     rows_out bigint,
     files integer,
     bytes bigint,
@@ -1035,6 +1039,10 @@ COMMENT ON COLUMN exports.plan IS 'what is done to rows, as JSON of app/exports/
 COMMENT ON COLUMN exports.plan_sha256 IS 'of the plan and the destination: only equal ones can be continued';
 
 COMMENT ON COLUMN exports.run_id IS 'the run whose output is exported, where a script stands before';
+
+COMMENT ON COLUMN exports.rows_dropped IS 'records for which the script has returned nothing';
+
+COMMENT ON COLUMN exports.script_rows_failed IS 'of rows_failed, those that the script has failed at';
 
 COMMENT ON COLUMN exports.columns IS 'the columns of the records with their types, as JSON';
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from app.datasets.quota_store import require_room
-from app.db import Connection, from_row, optional_from_row
+from app.db import Connection, from_row
 from app.exports import wake_ups
 from app.exports.model import ExportStage
 from app.exports.parts import ReadParts
@@ -67,7 +67,8 @@ class Base(Struct, frozen=True, kw_only=True):
     columns: Sequence[Column]
 
 
-# The files that snapshot $3 has and snapshot $4 has not. Consecutive parts of a file that begin in
+# The files that snapshot $3 has and snapshot $4 has not; without those that are sent again as they
+# were, if $5. Consecutive parts of a file that begin in
 # the same _READ_BYTES are one row: a large dataset has many of 8 MiB.
 SELECT_PARTS = f"""
 SELECT f.id AS file_id, f.path, min(p.number) AS first_part, max(p.number) AS last_part,
@@ -76,16 +77,34 @@ FROM dataset_files AS f
 JOIN dataset_parts AS p ON p.tenant_id = f.tenant_id AND p.file_id = f.id
 WHERE f.tenant_id = $1 AND f.dataset_id = $2 AND f.added_in <= $3 AND f.added_in > $4
   AND (f.removed_in IS NULL OR f.removed_in > $3)
+  AND NOT ($5 AND EXISTS (
+      SELECT
+      FROM dataset_files AS before
+      WHERE before.tenant_id = f.tenant_id AND before.dataset_id = f.dataset_id
+        AND before.path = f.path AND before.digest = f.digest
+        AND before.added_in <= $4 AND before.removed_in > $4
+  ))
 GROUP BY f.id, f.path, p.first_byte / {_READ_BYTES}
 ORDER BY min(p.sequence)
 """  # noqa: S608 - put together from constants
 
 
 async def select_parts(
-    conn: Connection, tenant: UUID, dataset_id: UUID, snapshot: int, *, since: int | None
+    conn: Connection,
+    tenant: UUID,
+    dataset_id: UUID,
+    snapshot: int,
+    *,
+    since: int | None,
+    skip_unchanged: bool = False,
 ) -> list[ReadParts]:
-    """Return what is to be read of a snapshot that is kept, in its order."""
-    rows = await conn.fetch(SELECT_PARTS, tenant, dataset_id, snapshot, since or 0)
+    """Return what is to be read of a snapshot that is kept, in its order.
+
+    A file of `since` that was sent again as it was comes after the others, so of equal times its
+    records count: they are read again, unless `skip_unchanged`, as where nothing is deduplicated.
+    """
+    key = (tenant, dataset_id, snapshot, since or 0)
+    rows = await conn.fetch(SELECT_PARTS, *key, skip_unchanged)
     return [from_row(ReadParts, row) for row in rows]
 
 
@@ -170,32 +189,70 @@ async def select_latest(
     return EarlierExport(**{**row, "plan": msgspec.json.decode(row["plan"], type=Plan)})
 
 
-class Removal(Struct, frozen=True, kw_only=True):
-    """The path of a file, and the first snapshot that lacks it as it was."""
+class ExportThere(Struct, frozen=True, kw_only=True):
+    """The latest export to a destination, if its files are there or will be.
 
-    path: str
-    removed_in: int
+    `request` is JSON of CreateExport, `script` the name of its script.
+    """
+
+    id: UUID
+    is_published: bool
+    dataset_id: UUID
+    dataset: str
+    snapshot: int
+    request: bytes
+    plan: Plan
+    script_id: UUID | None
+    script: str | None
 
 
-# Of snapshot $3, by a snapshot up to $4.
-SELECT_REMOVAL = """
-SELECT path, removed_in
-FROM dataset_files
-WHERE tenant_id = $1 AND dataset_id = $2 AND added_in <= $3 AND removed_in > $3 AND removed_in <= $4
-ORDER BY removed_in, path
+SELECT_THERE = """
+SELECT e.id, e.finished_at IS NOT NULL AS is_published, e.dataset_id, e.dataset, e.snapshot,
+       e.request, e.plan, e.script_id, s.name AS script
+FROM exports AS e
+LEFT JOIN scripts AS s ON s.tenant_id = e.tenant_id AND s.id = e.script_id
+WHERE e.tenant_id = $1 AND e.destination = $2
+  AND (e.finished_at IS NULL OR e.status = 'succeeded' AND e.files_deleted_at IS NULL)
+ORDER BY e.id DESC
 LIMIT 1
 """
 
 
-async def find_removal(
+async def select_there(conn: Connection, tenant: UUID, destination: str) -> ExportThere | None:
+    """Return the export whose files the next one to a destination will replace."""
+    row = await conn.fetchrow(SELECT_THERE, tenant, destination)
+    if row is None:
+        return None
+    return ExportThere(**{**row, "plan": msgspec.json.decode(row["plan"], type=Plan)})
+
+
+# Of snapshot $3, which snapshot $4 has not as it was.
+SELECT_CHANGED_FILE = """
+SELECT f.path
+FROM dataset_files AS f
+WHERE f.tenant_id = $1 AND f.dataset_id = $2 AND f.added_in <= $3 AND f.removed_in > $3
+  AND f.removed_in <= $4
+  AND NOT EXISTS (
+      SELECT
+      FROM dataset_files AS after
+      WHERE after.tenant_id = f.tenant_id AND after.dataset_id = f.dataset_id
+        AND after.path = f.path AND after.digest = f.digest
+        AND after.added_in <= $4 AND (after.removed_in IS NULL OR after.removed_in > $4)
+  )
+ORDER BY f.path
+LIMIT 1
+"""
+
+
+async def find_changed_file(
     conn: Connection, tenant: UUID, dataset_id: UUID, since: int, snapshot: int
-) -> Removal | None:
-    """Return the first file of `since` that a snapshot after it has replaced or left out, if any.
+) -> str | None:
+    """Return the path of a file of `since` that `snapshot` has with other content or not, if any.
 
     What is left of a file that both snapshots lack need not be known.
     """
-    row = await conn.fetchrow(SELECT_REMOVAL, tenant, dataset_id, since, snapshot)
-    return optional_from_row(Removal, row)
+    path: str | None = await conn.fetchval(SELECT_CHANGED_FILE, tenant, dataset_id, since, snapshot)
+    return path
 
 
 INSERT_EXPORT = """

@@ -12,15 +12,9 @@ from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
 from app.executions.labels import labels_in_query
 from app.exports import bad_rows, reference, responses, service, submissions
-from app.exports.model import (
-    BadRowInfo,
-    CreateExport,
-    Export,
-    ExportFile,
-    ExportFilter,
-    QueuedExport,
-)
+from app.exports.model import BadRowInfo, Export, ExportFile, ExportFilter, QueuedExport
 from app.exports.refs import parse_export_id
+from app.exports.requests import CreateExport
 from app.http.authorization import needs, takes_token
 from app.http.bodies import AnyRequest, parse_datetime, read_json, read_query
 from app.http.idempotency import idempotency_key_of

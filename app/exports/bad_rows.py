@@ -4,7 +4,6 @@ from uuid import UUID
 
 from msgspec import UNSET, Raw
 
-from app.db import Connection
 from app.exports.error_store import FoundRow, select_errors
 from app.exports.model import BadRowInfo
 from app.exports.problems import export_errors_deleted, export_not_found
@@ -36,25 +35,22 @@ async def list_bad_rows(
         found = await select_errors(
             conn, tenant, export_id, after=after, limit=limit + 1, with_excerpts=with_excerpts
         )
-        if not found:
-            await _require_kept(conn, tenant, export_id)
-    positions = [each.position.encode() for each in found]
-    return paginator.page_by_position([_info(each) for each in found], positions, limit=limit)
-
-
-async def _require_kept(conn: Connection, tenant: UUID, export_id: UUID) -> None:
-    """Require that an export without bad rows has not had some; all are deleted at once."""
-    output = await select_output(conn, tenant, export_id)
+        output = await select_output(conn, tenant, export_id)
     if output is None:
         raise export_not_found(export_id)
-    if output.errors_deleted_at is not None:
+    # All are deleted at once.
+    if not found and output.errors_deleted_at is not None:
         raise export_errors_deleted(output.errors_deleted_at)
+    positions = [each.position.encode() for each in found]
+    items = [_info(each, of_script=output.has_script) for each in found]
+    return paginator.page_by_position(items, positions, limit=limit)
 
 
-def _info(found: FoundRow) -> BadRowInfo:
+def _info(found: FoundRow, *, of_script: bool) -> BadRowInfo:
     return BadRowInfo(
         path=found.path,
-        line=found.line,
+        line=UNSET if of_script else found.line,
+        record=found.line if of_script else UNSET,
         error=Raw(found.error),
         # A record has bytes; where none were kept there is no excerpt.
         excerpt=excerpt_of(found.record) if found.record else UNSET,

@@ -1,13 +1,19 @@
 """Say in what an export that was asked for differs from an earlier one."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, TypeAlias
+from uuid import UUID
+
+import msgspec
 
 from app.errors import clipped
-from app.exports.acceptance_store import EarlierExport
-from app.exports.plan.model import ExportColumn, PartitionColumn, Plan
+from app.exports.acceptance_store import EarlierExport, ExportThere
+from app.exports.plan.model import PartitionColumn, Plan
+from app.exports.requests import ColumnChoice, CreateExport
 
 _MAX_NAMED: Final = 5
+# A member of the request, and what the one export and the other have there.
+_Member: TypeAlias = tuple[str, str, str]
 
 
 def differences(plan: Plan, destination: str | None, earlier: EarlierExport) -> str:
@@ -16,36 +22,61 @@ def differences(plan: Plan, destination: str | None, earlier: EarlierExport) -> 
     A difference in none of them is one of the dataset's schema.
     """
     then = earlier.plan
-    found = [
-        f"`{name}` ({clipped(there)} there)"
-        for name, here, there in (
-            ("deduplicate/key", _listed(plan.key), _listed(then.key)),
-            ("deduplicate/latest_by", plan.latest_by or "none", then.latest_by or "none"),
-            ("partition_by", _levels(plan), _levels(then)),
-            ("on_bad_row", plan.on_bad_row, then.on_bad_row),
-            ("max_bad_rows", str(plan.max_bad_rows), str(then.max_bad_rows)),
-            ("to", destination or "none", earlier.destination or "none"),
-            ("script", "none", "one" if earlier.has_script else "none"),
-        )
-        if here != there
-    ]
-    if names := list(_other_columns(plan.columns, then.columns)):
-        more = "" if len(names) <= _MAX_NAMED else f" and {len(names) - _MAX_NAMED} others"
-        shown = ", ".join(clipped(name) for name in names[:_MAX_NAMED])
-        found.append(f"`columns` ({shown}{more})")
+    members = (
+        *_layout(plan, then),
+        ("on_bad_row", plan.on_bad_row, then.on_bad_row),
+        ("max_bad_rows", str(plan.max_bad_rows), str(then.max_bad_rows)),
+        ("to", destination or "none", earlier.destination or "none"),
+        ("script", "none", "one" if earlier.has_script else "none"),
+    )
+    now, before = ({each.name: each for each in of.columns} for of in (plan, then))
+    return ", ".join((*_named(members), *_other_columns(now, before)))
+
+
+def differences_there(
+    wanted: CreateExport, plan: Plan, script: UUID | None, there: ExportThere
+) -> str:
+    """Name the choices of an export whose rows are other ones than those that it would replace.
+
+    A newer schema of the dataset is no choice, nor is what becomes of bad rows.
+    """
+    then = msgspec.json.decode(there.request, type=CreateExport)
+    found = list(_named(_layout(plan, there.plan)))
+    if script != there.script_id:
+        found.append(f"`script` ({there.script or 'none'} there)")
+    found += _other_columns(_asked(wanted), _asked(then))
     return ", ".join(found)
 
 
-def _other_columns(here: Sequence[ExportColumn], there: Sequence[ExportColumn]) -> Iterator[str]:
-    if [each.name for each in here] != [each.name for each in there] and (not here or not there):
-        yield "named there" if there else "all members there"
-        return
-    before = {each.name: each for each in there}
-    now = {each.name: each for each in here}
+def _layout(plan: Plan, then: Plan) -> Iterator[_Member]:
+    yield "deduplicate/key", _listed(plan.key), _listed(then.key)
+    yield "deduplicate/latest_by", plan.latest_by or "none", then.latest_by or "none"
+    yield "partition_by", _levels(plan), _levels(then)
+
+
+def _named(members: Iterable[_Member]) -> Iterator[str]:
+    for name, here, there in members:
+        if here != there:
+            yield f"`{name}` ({clipped(there)} there)"
+
+
+def _other_columns(now: Mapping[str, object], before: Mapping[str, object]) -> Iterator[str]:
     names = [each for each in {**now, **before} if now.get(each) != before.get(each)]
-    if not names and list(now) != list(before):
+    if not now or not before:
+        names = ["named there" if before else "all members there"] if names else []
+    elif not names and list(now) != list(before):
         names = ["in another order"]
-    yield from names
+    if names:
+        more = "" if len(names) <= _MAX_NAMED else f" and {len(names) - _MAX_NAMED} others"
+        shown = ", ".join(clipped(name) for name in names[:_MAX_NAMED])
+        yield f"`columns` ({shown}{more})"
+
+
+def _asked(request: CreateExport) -> Mapping[str, object]:
+    return {
+        name: each if isinstance(each, ColumnChoice) else ColumnChoice(pointer=each)
+        for name, each in (request.columns or {}).items()
+    }
 
 
 def _levels(plan: Plan) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from app.errors import clipped, invalid
-from app.exports.model import ColumnChoice, CreateExport
 from app.exports.plan.model import (
     JSON_TEXT,
     ExportColumn,
@@ -13,6 +12,7 @@ from app.exports.plan.model import (
     PartitionColumn,
 )
 from app.exports.pointers import checked_tokens, pointer_to
+from app.exports.requests import ColumnChoice, CreateExport
 from app.schemas.ddl.types import (
     MAX_PRECISION,
     Field,

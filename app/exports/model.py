@@ -1,25 +1,18 @@
-"""Define exports, what is asked for, and the bodies of requests and responses."""
+"""Define exports, and the bodies of responses about them."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from app.executions.callback_urls import CallbackUrl
-from app.executions.model import Labels
-from app.exports.plan.model import OnBadRow, ValuePlace
-from app.limits import MAX_EXPORT_COLUMNS, MAX_EXPORT_LEVELS, MAX_LISTED_PARTITIONS
+from app.executions.model import ScriptVersionRef
+from app.exports.requests import CreateExport
+from app.limits import MAX_LISTED_PARTITIONS
 from app.progress.model import EndingStatus
 from app.runs.model import SnapshotRef
-
-MAX_BAD_ROWS: Final = 100_000
-Reference = Annotated[str, Meta(max_length=200)]
-# Without a pattern of msgspec's: beside a list or an object it frees that once too often (0.22).
-Pointer = Annotated[str, Meta(max_length=1_000, extra_json_schema={"pattern": "^/"})]
-ColumnName = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
 class ExportStatus(EndingStatus):
@@ -60,78 +53,17 @@ class ExportErrorKind(StrEnum):
     INTERNAL = "internal"
 
 
-class Deduplicate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of the records with one key, keep the one with the highest value at `latest_by`.
-
-    Of equal values, and without `latest_by`, the later in file order is kept. `key` is a pointer,
-    or several.
-    """
-
-    key: Pointer | Annotated[list[Pointer], Meta(min_length=1, max_length=8)]
-    latest_by: Pointer | None = None
-
-
-class ColumnChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A column by name, and its type: that of the schema or inferred, if it is omitted.
-
-    `type` is one of `boolean`, `bigint`, `double`, `decimal(p,s)`, `date`, `timestamp`, `string`,
-    `json`, which is the value's JSON as text, and `struct`, which is the structure that the schema
-    has there.
-    """
-
-    pointer: Pointer
-    type: str | None = None
-
-
-Columns = Annotated[
-    dict[ColumnName, Pointer | ColumnChoice],
-    Meta(
-        max_length=MAX_EXPORT_COLUMNS,
-        examples=[{"id": "/id", "amount": {"pointer": "/data/amount", "type": "decimal(18,2)"}}],
-    ),
-]
-Level = Annotated[dict[ColumnName, Pointer], Meta(max_length=1)]
-
-
-class CreateExport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /exports`.
-
-    `dataset` is a reference to a snapshot, as `events@4`. `partition_by` has one object with one
-    member for each level, as `{"year": "/timestamp"}`, of `year`, `month`, `day`, `hour` and
-    names for values; a pointer alone, as `"/domain"`, is a value under its last name. `columns`
-    are all members, if omitted. `to` is a destination that the operator allows; null: the files
-    stay here, and are downloaded. `since` is a snapshot that an earlier export with the same
-    choices has exported: only partitions that newer records change are written. `script` maps each
-    record first, and what it returns is exported.
-    """
-
-    dataset: Reference
-    format: Literal["parquet"] = "parquet"
-    deduplicate: Deduplicate | None = None
-    partition_by: Annotated[
-        list[Level | Pointer],
-        Meta(
-            max_length=MAX_EXPORT_LEVELS,
-            examples=[[{"year": "/timestamp"}, {"kind": "/data/kind"}, "/domain"]],
-        ),
-    ] = []
-    columns: Columns | None = None
-    to: Annotated[str, Meta(max_length=1_000)] | None = None
-    since: Annotated[int, Meta(ge=1)] | None = None
-    script: Reference | None = None
-    on_bad_row: OnBadRow = OnBadRow.FAIL
-    max_bad_rows: Annotated[int, Meta(ge=0, le=MAX_BAD_ROWS)] = 1_000
-    labels: Labels = {}
-    callback_url: CallbackUrl | None = None
-
-
 class ExportError(Struct, frozen=True, kw_only=True):
-    """Why an export has failed; `path`, `line`, `pointer` are of the row or record that did it."""
+    """Why an export has failed; `path`, `line`, `pointer` are of the row or record that did it.
+
+    With a script, a bad row has `record` instead of `line`, as of BadRowInfo.
+    """
 
     kind: ExportErrorKind
     message: str
     path: str | UnsetType = UNSET
     line: int | UnsetType = UNSET
+    record: int | UnsetType = UNSET
     pointer: str | UnsetType = UNSET
     max_bad_rows: int | UnsetType = UNSET
 
@@ -164,6 +96,18 @@ class ExportProgress(Struct, frozen=True, kw_only=True):
     tasks_done: int
     bytes: int
     bytes_done: int
+
+
+class ValuePlace(Struct, frozen=True, kw_only=True):
+    """The line of the dataset that has a value.
+
+    With a script it is `record` instead of `line`, which counts what the script returned for the
+    file.
+    """
+
+    path: str
+    line: int | UnsetType = UNSET
+    record: int | UnsetType = UNSET
 
 
 class ExportColumnInfo(Struct, frozen=True, kw_only=True):
@@ -240,8 +184,10 @@ class Export(Struct, frozen=True, kw_only=True):
     """An export of a snapshot as Parquet files.
 
     `request` is what was asked for. `files`, `bytes` and `rows_out` are those of the export as
-    published, files kept of the export that it continues included. `rows_failed` are bad rows:
-    `errors_url` lists them, and `run_errors_url` those of the script, whose run is `run`.
+    published, files kept of the export that it continues included. `rows_failed` are bad rows,
+    which `errors_url` lists. Of a `script`, the version that was resolved, `run` is its run;
+    `rows_dropped` are the records for which it returned nothing, and `script_rows_failed`, of
+    `rows_failed`, those that it failed at: `run_errors_url` lists these.
     `files_url` lists the files, until `files_deleted_at`. `trouble` says since `trouble_since` why
     a task is tried again. Only a single export, not one of a list or an event, has `columns` and
     `callback_url`, and at its end `partitions`, if they are no more than 1,000, and the `receipt`.
@@ -262,11 +208,14 @@ class Export(Struct, frozen=True, kw_only=True):
     rows_in: int
     duplicates: int
     rows_failed: int
+    rows_dropped: int
+    script_rows_failed: int
     rows_out: int | None
     files: int | None
     bytes: int | None
     errors_url: str
     files_url: str
+    script: ScriptVersionRef | UnsetType = UNSET
     columns: Sequence[ExportColumnInfo] | UnsetType = UNSET
     run: UUID | UnsetType = UNSET
     files_deleted_at: datetime | UnsetType = UNSET
@@ -307,12 +256,14 @@ class ExportFile(Struct, frozen=True, kw_only=True):
 class BadRowInfo(Struct, frozen=True, kw_only=True):
     """A row that was not exported, by file and line of the dataset.
 
-    `excerpt`, on request, is its beginning, 1 KiB at most, where bytes that are not UTF-8 are
-    U+FFFD.
+    With a script it is `record` instead of `line`: the first record that the script returned for
+    the file is 1, and those that it dropped or failed at are not counted. `excerpt`, on request, is
+    the row's beginning, 1 KiB at most, where bytes that are not UTF-8 are U+FFFD.
     """
 
     path: str
-    line: int
+    line: int | UnsetType = UNSET
+    record: int | UnsetType = UNSET
     error: WrittenBadRowError
     excerpt: str | UnsetType = UNSET
 

@@ -11,9 +11,9 @@ import msgspec
 from app.errors import clipped, invalid
 from app.exports.columns import columns_of
 from app.exports.destinations import max_folder_bytes
-from app.exports.model import CreateExport, Deduplicate
 from app.exports.plan.model import JSON_TEXT, Grain, PartitionColumn, Plan
 from app.exports.pointers import checked_tokens
+from app.exports.requests import CreateExport, Deduplicate
 from app.sandbox.schema_checks import SchemaSet
 from app.schemas.ddl.mapping import columns
 from app.schemas.ddl.types import Field, NoType
@@ -46,6 +46,7 @@ def plan_of(wanted: CreateExport, fields: Sequence[Field], destination: str | No
         on_bad_row=wanted.on_bad_row,
         max_bad_rows=wanted.max_bad_rows,
         max_folder_bytes=max_folder_bytes(destination, partitions),
+        of_script=wanted.script is not None,
     )
 
 

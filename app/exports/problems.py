@@ -79,6 +79,14 @@ class CannotContinue(Problem):
     title = "No export can be continued"
 
 
+class ReplacesOtherExport(Problem):
+    """The destination has an export of something else, which this one would delete."""
+
+    status = 409
+    code = "replaces-other-export"
+    title = "The destination has an export of something else"
+
+
 class NoExportTable(Problem):
     """A column of the export has no place in a table; `errors` has it, and why not."""
 

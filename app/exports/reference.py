@@ -19,7 +19,6 @@ from app.executions.reference import (
 from app.exports.model import (
     BadRowError,
     BadRowInfo,
-    CreateExport,
     Export,
     ExportError,
     ExportFile,
@@ -38,7 +37,9 @@ from app.exports.problems import (
     ExportPublishing,
     NoExportOutput,
     NoExportTable,
+    ReplacesOtherExport,
 )
+from app.exports.requests import CreateExport
 from app.http.openapi import BINARY, RAW_TEXT, ResponseSpec, documented, include_schema
 from app.http.openapi_parameters import load_examples
 from app.http.quota_problems import quota_problem
@@ -149,6 +150,7 @@ CREATE_EXPORT: Final = documented(
         located("/script", ScriptArchived("the script 'cards' is archived")),
         MissingScope(Scope.WRITE_DATASETS),
         located("/since", CannotContinue("no export of events@3 with the same choices")),
+        located("/to", ReplacesOtherExport("s3://lake/events has an export of orders@7")),
         quota_problem(QuotaExceeded("active-exports", limit=20, used=20)),
         # Of a repetition, if the export has been deleted since.
         _NO_EXPORT,

@@ -8,6 +8,7 @@ from msgspec import Struct
 from app.db import Connection, from_row, optional_from_row
 from app.exports.model import ExportStage
 from app.runs.model import RunStatus
+from app.sql_parameters import in_order
 
 _AT_ONCE: Final = 100
 
@@ -47,6 +48,8 @@ class ScriptedExport(Struct, frozen=True, kw_only=True):
     run_id: UUID
     run_status: RunStatus | None
     run_error: bytes | None
+    run_rows_in: int | None
+    run_rows_out: int | None
     run_rows_failed: int | None
     output_dataset_id: UUID | None
     output_snapshot: int | None
@@ -54,8 +57,8 @@ class ScriptedExport(Struct, frozen=True, kw_only=True):
 
 LOCK_SCRIPTED = """
 SELECT e.tenant_id, e.id AS export_id, e.run_id, r.status AS run_status,
-       r.error AS run_error, r.rows_failed AS run_rows_failed, d.id AS output_dataset_id,
-       r.output_snapshot
+       r.error AS run_error, r.rows_in AS run_rows_in, r.rows_out AS run_rows_out,
+       r.rows_failed AS run_rows_failed, d.id AS output_dataset_id, r.output_snapshot
 FROM exports AS e
 LEFT JOIN runs AS r ON r.tenant_id = e.tenant_id AND r.id = e.run_id
 LEFT JOIN datasets AS d ON d.tenant_id = r.tenant_id AND d.id = r.output_dataset_id
@@ -70,11 +73,22 @@ async def lock_scripted(conn: Connection, tenant: UUID, export_id: UUID) -> Scri
     return optional_from_row(ScriptedExport, row)
 
 
-# Rows that the script could not take are not in what it has made.
+# Rows that the script dropped or failed at are not in what it has made.
 BEGIN_READING = """
-UPDATE exports
-SET stage = $3, tasks = $4, raw_bytes = $5, rows_in = $6, rows_failed = $6
-WHERE tenant_id = $1 AND id = $2
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS id,
+           $3::text AS stage,
+           $4::integer AS tasks,
+           $5::bigint AS raw_bytes,
+           $6::bigint AS failed,
+           $7::bigint AS dropped
+)
+UPDATE exports AS e
+SET stage = p.stage, tasks = p.tasks, raw_bytes = p.raw_bytes, rows_failed = p.failed,
+    script_rows_failed = p.failed, rows_dropped = p.dropped, rows_in = p.failed + p.dropped
+FROM parameters AS p
+WHERE e.tenant_id = p.tenant_id AND e.id = p.id
 """
 
 
@@ -83,9 +97,19 @@ async def begin_reading(
 ) -> None:
     """Let an export read what its run has published, and count what that went on without."""
     failed = export.run_rows_failed or 0
-    await conn.execute(
-        BEGIN_READING, export.tenant_id, export.export_id, stage, tasks, raw_bytes, failed
+    # A run of `map` or `process` writes a row for each record at most.
+    dropped = (export.run_rows_in or 0) - (export.run_rows_out or 0) - failed
+    values = in_order(
+        BEGIN_READING,
+        tenant_id=export.tenant_id,
+        id=export.export_id,
+        stage=stage,
+        tasks=tasks,
+        raw_bytes=raw_bytes,
+        failed=failed,
+        dropped=dropped,
     )
+    await conn.execute(BEGIN_READING, *values)
 
 
 class Output(Struct, frozen=True, kw_only=True):

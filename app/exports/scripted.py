@@ -18,8 +18,9 @@ from app.errors import Problem, clipped, invalid, located
 from app.exports import ending
 from app.exports.acceptance_store import NewExport, has_engine, insert_tasks, select_parts
 from app.exports.first_tasks import first_tasks
-from app.exports.model import CreateExport, ExportErrorKind, ExportStage, ExportStatus
+from app.exports.model import ExportErrorKind, ExportStage, ExportStatus
 from app.exports.plan.model import OnBadRow
+from app.exports.requests import CreateExport
 from app.exports.script_store import (
     DueExport,
     ScriptedExport,
@@ -53,8 +54,10 @@ def require_possible(caller: Caller, wanted: CreateExport) -> None:
     if wanted.since is not None:
         raise invalid(
             "/since",
-            "is not possible with a script, whose output is all new; omit it, or run the script "
-            "into a dataset of its own (POST /runs with `output`), and export that with `since`",
+            "is not possible with a script, whose output is all new; omit it, or let a pipe take "
+            "the records through the script into a dataset of its own (PUT /pipes/NAME with "
+            '{"from": {"dataset": {"dataset": …}}, "script": …, "to": {"dataset": …}}), and export '
+            "that with `since`",
         )
     runs.require_write_datasets(caller)
 

@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw, Struct
 from msgspec.structs import replace
 
 from app.db import Connection, from_row, optional_from_row
+from app.executions.model import ScriptVersionRef
 from app.exports.model import (
     Export,
     ExportColumnInfo,
@@ -34,6 +35,8 @@ from app.sql_parameters import in_order
 _EXPORTS = """
 SELECT e.id, e.status, e.dataset, e.snapshot, e.since, e.request, e.plan, e.labels, e.stage,
        e.tasks, e.tasks_done, e.raw_bytes, e.rows_in, e.duplicates, e.rows_failed, e.rows_out,
+       e.rows_dropped, e.script_rows_failed, e.script_id, e.script_version,
+       s.name AS script_name, encode(v.sha256, 'hex') AS script_sha256,
        e.files, e.bytes, e.nulls, e.level_nulls, e.error, e.engine, troubled.trouble,
        troubled.trouble_since,
        e.duckdb_versions, e.run_id, e.cpu_ms, e.peak_memory_bytes,
@@ -51,6 +54,9 @@ SELECT e.id, e.status, e.dataset, e.snapshot, e.since, e.request, e.plan, e.labe
        CASE WHEN parameters.is_single THEN e.callback_url END AS callback_url
 FROM parameters
 JOIN exports AS e ON e.tenant_id = parameters.tenant_id
+LEFT JOIN scripts AS s ON s.tenant_id = e.tenant_id AND s.id = e.script_id
+LEFT JOIN script_versions AS v
+       ON v.tenant_id = e.tenant_id AND v.script_id = e.script_id AND v.version = e.script_version
 LEFT JOIN LATERAL (
     SELECT t.trouble, t.trouble_since
     FROM export_tasks AS t
@@ -142,15 +148,16 @@ async def select_export_page(
 
 
 class Output(Struct, frozen=True, kw_only=True):
-    """Whether an export has files and bad rows that can be read."""
+    """Whether an export has files and bad rows that can be read, and a script before it."""
 
     status: ExportStatus
+    has_script: bool
     files_deleted_at: datetime | None
     errors_deleted_at: datetime | None
 
 
 SELECT_OUTPUT = """
-SELECT status, files_deleted_at, errors_deleted_at
+SELECT status, script_id IS NOT NULL AS has_script, files_deleted_at, errors_deleted_at
 FROM exports
 WHERE tenant_id = $1 AND id = $2
 """
@@ -198,17 +205,29 @@ def _export(row: asyncpg.Record) -> Export:
         rows_in=row["rows_in"],
         duplicates=row["duplicates"],
         rows_failed=row["rows_failed"],
+        rows_dropped=row["rows_dropped"],
+        script_rows_failed=row["script_rows_failed"],
         rows_out=row["rows_out"],
         files=row["files"],
         bytes=row["bytes"],
         errors_url=f"/exports/{export_id}/errors",
         files_url=f"/exports/{export_id}/files",
+        script=UNSET if row["script_name"] is None else _script(row),
         columns=UNSET if row["columns"] is None else _columns(row),
         error=UNSET if row["error"] is None else Raw(row["error"]),
         run=row["run_id"] or UNSET,
         files_deleted_at=row["files_deleted_at"] or UNSET,
         run_errors_url=f"/runs/{row['run_id']}/errors" if row["run_id"] else UNSET,
         callback_url=row["callback_url"] or UNSET,
+    )
+
+
+def _script(row: asyncpg.Record) -> ScriptVersionRef:
+    return ScriptVersionRef(
+        id=row["script_id"],
+        name=row["script_name"],
+        version=row["script_version"],
+        sha256=row["script_sha256"],
     )
 
 

@@ -21,7 +21,7 @@ from app.executions.callback_urls import callback_url_in_json, require_room_for_
 from app.exports import scripted
 from app.exports.acceptance_store import (
     NewExport,
-    find_removal,
+    find_changed_file,
     has_engine,
     insert_export,
     require_room_for_export,
@@ -29,15 +29,17 @@ from app.exports.acceptance_store import (
     select_latest,
     select_parts,
     select_schema,
+    select_there,
 )
-from app.exports.choices import differences
+from app.exports.choices import differences, differences_there
 from app.exports.destinations import require_allowed
 from app.exports.first_tasks import first_tasks
-from app.exports.model import CreateExport, ExportStatus, QueuedExport
+from app.exports.model import ExportStatus, QueuedExport
 from app.exports.plan.continuing import CannotRead, reading_of
 from app.exports.plan.model import Plan
 from app.exports.plans import fields_of, hash_of, plan_of
-from app.exports.problems import CannotContinue
+from app.exports.problems import CannotContinue, ReplacesOtherExport
+from app.exports.requests import CreateExport
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import remember, require_new
 from app.limits import MAX_CONTINUED_EXPORT_BYTES, MAX_WHOLE_EXPORT_BYTES, MIN_COUNTED_PART_BYTES
@@ -68,9 +70,9 @@ async def create(
 ) -> QueuedExport:
     """Accept an export of a snapshot.
 
-    Raises InvalidRequest, DatasetNotFound, SnapshotNotFound, CannotContinue, QuotaExceeded,
-    ScriptNotFound, VersionNotFound, ScriptArchived, MissingScope, Repeated, IdempotencyKeyReused,
-    RequestInProgress.
+    Raises InvalidRequest, DatasetNotFound, SnapshotNotFound, CannotContinue, ReplacesOtherExport,
+    QuotaExceeded, ScriptNotFound, VersionNotFound, ScriptArchived, MissingScope, Repeated,
+    IdempotencyKeyReused, RequestInProgress.
     """
     if wanted.script is not None:
         scripted.require_possible(caller, wanted)
@@ -175,6 +177,7 @@ async def _insert(
         found.dataset_id,
         found.number,
         since=None if base_id is None else wanted.since,
+        skip_unchanged=not planned.plan.key,
     )
     raw_bytes = sum(each.raw_bytes for each in parts)
     if base_id is not None and raw_bytes > MAX_WHOLE_EXPORT_BYTES:
@@ -207,8 +210,39 @@ async def _insert(
     if wanted.script is not None:
         new = await scripted.prepare(resources, conn, caller, wanted, new)
         tasks = []
+    if new.destination is not None and not wanted.replace:
+        await _require_same_there(conn, tenant, wanted, planned.plan, new, new.destination)
     await insert_export(conn, tenant, new, tasks)
     return new
+
+
+async def _require_same_there(
+    conn: Connection,
+    tenant: UUID,
+    wanted: CreateExport,
+    plan: Plan,
+    new: NewExport,
+    destination: str,
+) -> None:
+    """Refuse to replace an export of something else. Raises ReplacesOtherExport."""
+    there = await select_there(conn, tenant, destination)
+    if there is None:
+        return
+    if there.dataset_id != new.dataset_id:
+        is_recreated = there.dataset == new.dataset
+        how = f"of a dataset {new.dataset} that was deleted" if is_recreated else "of another one"
+    elif there.snapshot > new.snapshot:
+        how = f"which is newer than {new.dataset}@{new.snapshot}"
+    elif others := differences_there(wanted, plan, new.script_id, there):
+        how = f"with other choices: {others}"
+    else:
+        return
+    has = "has" if there.is_published else "will have"
+    message = (
+        f"{destination} {has} an export of {there.dataset}@{there.snapshot} ({there.id}), {how}; "
+        '`"replace": true` replaces it'
+    )
+    raise located("/to", ReplacesOtherExport(message))
 
 
 async def _base(
@@ -238,12 +272,12 @@ async def _base(
             reading_of(planned.plan, base.columns)
         except CannotRead as reason:
             raise _cannot_continue(str(reason)) from None
-    removal = await find_removal(conn, tenant, found.dataset_id, since, found.number)
-    if removal is not None:
+    changed = await find_changed_file(conn, tenant, found.dataset_id, since, found.number)
+    if changed is not None:
         raise _cannot_continue(
-            f"{found.name}@{removal.removed_in} does not keep all files of {found.name}@{since}: "
-            f"{clipped(removal.path)} was replaced or left out, which sending only new files "
-            "avoids (`crivo send FILE`, `--include`, `--watch`)"
+            f"{found.name}@{found.number} does not keep all files of {found.name}@{since}: "
+            f"{clipped(changed)} has other content or was left out; new records belong into "
+            "new files, and `crivo send --only-new` sends no file again that has not changed"
         )
     return base.id
 

@@ -5,7 +5,8 @@ from typing import Final, Literal, cast
 
 from msgspec import UNSET, UnsetType
 
-from app.exports.model import ExportColumnInfo
+from app.exports.model import ExportColumnInfo, ValuePlace
+from app.exports.plan import model as plan_model
 from app.exports.plan.model import JSON_TEXT, Column, Grain, PartitionColumn, Plan
 from app.schemas.ddl.types import Kind, ListOf, MapOf, Scalar, StructOf, Type
 
@@ -40,7 +41,7 @@ def columns_in(
             type=type_name(each.type),
             source=cast("Literal['schema', 'request', 'inferred']", each.source),
             json=each.type == JSON_TEXT,
-            mixed_at=each.mixed_at or UNSET,
+            mixed_at=UNSET if each.mixed_at is None else _shown(plan, each.mixed_at),
             nulls=count,
         )
         for each, count in zip(found, counts, strict=True)
@@ -57,6 +58,12 @@ def columns_in(
         for each, count in zip(plan.partition_by, level_counts, strict=True)
     ]
     return [*files, *folders]
+
+
+def _shown(plan: Plan, at: plan_model.ValuePlace) -> ValuePlace:
+    if plan.of_script:
+        return ValuePlace(path=at.path, record=at.line)
+    return ValuePlace(path=at.path, line=at.line)
 
 
 def type_of_partition(partition: PartitionColumn) -> Scalar:

@@ -144,6 +144,8 @@ def test_exports_are_listed_shown_and_described(
     detached = crivo("export", "events", "--to", "s3://bucket/events", "--detach")
     assert detached.text.strip() in service.exports
     assert service.asked[-1] == {"dataset": "events", "to": "s3://bucket/events"}
+    crivo("export", "events", "--to", "s3://bucket/events", "--force", "--detach")
+    assert service.asked[-1]["replace"] is True
 
 
 def test_an_export_replaces_what_an_earlier_one_put_there(

@@ -71,7 +71,7 @@ class RunningExports:
         async with self.pool.acquire() as conn, conn.transaction():
             await select_input(conn, TENANT, dataset, snapshot)
             parts = await acceptance_store.select_parts(
-                conn, TENANT, dataset, snapshot, since=since
+                conn, TENANT, dataset, snapshot, since=since, skip_unchanged=not plan.key
             )
             # Each file a task, as more of them than a test has would make.
             shares = [whole([each]) for each in parts] if buckets else [whole(parts)]

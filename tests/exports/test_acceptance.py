@@ -9,9 +9,9 @@ import pytest
 import uuid_utils.compat as uuid
 
 from app.errors import InvalidRequest
-from app.exports.model import ColumnChoice, CreateExport
 from app.exports.plan.model import JSON_TEXT, Column, ExportColumn, Grain, PartitionColumn, Plan
 from app.exports.plans import hash_of, plan_of
+from app.exports.requests import ColumnChoice, CreateExport
 from app.exports.task_inputs import PartRange, WholeInput
 from app.limits import (
     MAX_CONTINUED_EXPORT_BYTES,
@@ -218,10 +218,19 @@ def test_an_export_continues_one_whose_input_was_only_appended_to(system: System
         str(base.id),
         "UPDATE exports SET script_id = NULL, script_version = NULL WHERE id = $1 RETURNING 1",
     )
+    # As it was, so it is not read again.
     put_file(system, name, "a.jsonl")
+    same = create(system, name, since=2)
+    assert same.status_code == 202, same.text
+    sql = "SELECT input FROM export_tasks WHERE export_id = $1"
+    assert row_of(system, same.headers["Location"], sql)["input"] == task["input"]
+    system.client.put(f"/datasets/{name}/files/a.jsonl", content=2 * LINE)
     replaced = create(system, name, since=2)
     assert replaced.status_code == 409
-    assert f"{name}@4 does not keep all files of {name}@2: a.jsonl was" in replaced.json()["detail"]
+    assert (
+        f"{name}@5 does not keep all files of {name}@2: a.jsonl has other content"
+        in (replaced.json()["detail"])
+    )
 
 
 @pytest.mark.parametrize(

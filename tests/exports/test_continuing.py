@@ -158,6 +158,25 @@ async def test_exports_that_continue_each_other_have_the_rows_of_one_of_everythi
         assert await rows_of(exports, second) == AFTER_SECOND
 
 
+async def test_a_file_that_is_sent_again_as_it_was_counts_as_the_last(
+    exports: RunningExports,
+) -> None:
+    await put(exports, "1.jsonl", [("tie", "2021-01-01T00:00:01Z", "view", 1)])
+    await put(exports, "2.jsonl", [("tie", "2021-01-01T00:00:01Z", "view", 2)])
+    first = await exports.create(PLAN)
+    await exports.run_all(run_task)
+    assert await rows_of(exports, first) == {"day=01/type=view": [("tie", 2)]}
+
+    again = await continued(
+        exports, first, None, "1.jsonl", [("tie", "2021-01-01T00:00:01Z", "view", 1)]
+    )
+
+    everything = await exports.create(PLAN)
+    await exports.run_all(run_task)
+    assert await rows_of(exports, again) == {"day=01/type=view": [("tie", 1)]}
+    assert await rows_of(exports, everything) == await rows_of(exports, again)
+
+
 async def test_a_catalogue_that_has_missed_exports_has_the_partitions_of_the_last_one(
     exports: RunningExports, tmp_path: Path
 ) -> None:

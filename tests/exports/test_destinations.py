@@ -9,9 +9,9 @@ from app.exports.destinations import (
     require_allowed,
     require_usable_destinations,
 )
-from app.exports.model import CreateExport
 from app.exports.plan.model import Grain, PartitionColumn
 from app.exports.plans import plan_of
+from app.exports.requests import CreateExport
 from app.settings import Settings
 
 SETTINGS = Settings(

@@ -1,5 +1,6 @@
 """A script takes the records of an export through a run first, whose output is exported."""
 
+from typing import Any, Final, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -86,6 +87,80 @@ def test_records_that_the_script_cannot_take_are_rows_that_failed(system: System
     assert shown["rows_failed"] == 1
     [listed] = system.client.get(shown["run_errors_url"]).json()["items"]
     assert (listed["path"], listed["line"]) == ("bad.jsonl", 1)
+
+
+SIFT = """
+function map(record) {
+    if (record.drop) return null
+    if (record.fail) throw new Error('no')
+    return record
+}
+"""
+SIFTED: Final = b"".join(
+    [
+        b'{"drop":true}\n' * 3,
+        b'{"id":"a","n":1}\n',
+        b'{"fail":true}\n',
+        b'{"id":null,"n":2}\n',
+        b'{"id":"b","n":"x"}\n',
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def sift(system: System) -> str:
+    name = f"sift-{uuid4()}"
+    system.upload(name, SIFT)
+    return name
+
+
+def sifted(system: System, script: str, *, lines: bytes = SIFTED, **more: object) -> dict[str, Any]:
+    name = f"sifted-{uuid4()}"
+    assert system.client.put(f"/datasets/{name}", json={}).is_success
+    assert system.client.put(f"/datasets/{name}/files/s.jsonl", content=lines).is_success
+    accepted = create(system, name, script=script, deduplicate={"key": "/id"}, **more)
+    assert accepted.status_code == 202, accepted.text
+    shown = system.client.get(accepted.headers["Location"], params={"wait": 60}).json()
+    return cast("dict[str, Any]", shown)
+
+
+def test_rows_after_a_script_are_named_as_records_that_it_returned(
+    system: System, sift: str
+) -> None:
+    shown = sifted(system, f"{sift}@latest", on_bad_row="dead_letter")
+
+    assert shown["status"] == "succeeded", shown
+    [bad] = system.client.get(shown["errors_url"]).json()["items"]
+    # Line 6 of the dataset.
+    assert (bad["path"], bad["record"], "line" in bad) == ("s.jsonl", 2, False)
+    [column] = [each for each in shown["columns"] if each["name"] == "n"]
+    assert column["mixed_at"] == {"path": "s.jsonl", "record": 3}
+    [failed] = system.client.get(shown["run_errors_url"]).json()["items"]
+    assert (failed["path"], failed["line"]) == ("s.jsonl", 5)
+
+
+def test_an_export_shows_the_version_of_its_script_and_what_became_of_its_rows(
+    system: System, sift: str
+) -> None:
+    shown = sifted(system, f"{sift}@latest", on_bad_row="dead_letter")
+
+    script = system.client.get(f"/runs/{shown['run']}").json()["script"]
+    assert shown["script"] == script
+    assert (script["name"], script["version"]) == (sift, 1)
+    assert shown["request"]["script"] == f"{sift}@latest"
+    counts = ("rows_in", "rows_dropped", "script_rows_failed", "rows_failed", "rows_out")
+    assert [shown[each] for each in counts] == [7, 3, 1, 2, 2]
+
+
+def test_a_bad_row_after_a_script_fails_the_export_by_its_record(system: System, sift: str) -> None:
+    lines = SIFTED.replace(b'{"fail":true}\n', b"")
+
+    shown = sifted(system, sift, lines=lines)
+
+    error = shown["error"]
+    assert (error["kind"], error["path"], error["record"]) == ("bad_row", "s.jsonl", 2)
+    assert "line" not in error
+    assert error["message"].startswith("s.jsonl, record 2 of what the script returned, /id: ")
 
 
 def test_cancelling_also_cancels_the_run(system: System) -> None:

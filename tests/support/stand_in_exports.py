@@ -110,6 +110,8 @@ class StandInExports(FaultyServer):
             rows_in=5,
             duplicates=2,
             rows_failed=1,
+            rows_dropped=0,
+            script_rows_failed=0,
             rows_out=2,
             files=len(files),
             bytes=sum(map(len, files.values())),

@@ -93,8 +93,7 @@ def continued_columns(
     Raises TaskFailed.
     """
     if len(columns) > len(known):
-        message = f"{columns[len(known)].name!r} is a member of newer records only; {_REMEDY}"
-        raise TaskFailed("columns_differ", message)
+        raise _added(connection, sources, columns[len(known)], len(known))
     seen = _seen(connection, [n for n, column in enumerate(columns) if column.type is None])
     found = []
     for n, (before, wanted) in enumerate(zip(known, columns, strict=True)):
@@ -120,6 +119,22 @@ def typed_by(kinds: Sequence[SeenKind], after: Inferred = NO_VALUES) -> Inferred
         mixed_at = each.at if known.kinds and is_mixed else known.mixed_at
         known = Inferred(kinds=bits, mixed_at=mixed_at)
     return known
+
+
+def _added(
+    connection: DuckDBPyConnection, sources: Sequence[SourceFile], column: ExportColumn, n: int
+) -> TaskFailed:
+    """Return the failure of a member that the earlier lines have not had."""
+    message = f"{column.name!r} is a member of newer records only"
+    located = _located(connection, sources, _seen(connection, [n]))
+    if n not in located:
+        # It is null in all of them.
+        return TaskFailed("columns_differ", f"{message}; {_REMEDY}", {"pointer": column.pointer})
+    at = located[n][0].at
+    place: dict[str, object] = {"path": at.path, "line": at.line, "pointer": column.pointer}
+    return TaskFailed(
+        "columns_differ", f"{message}, first in {at.path}, line {at.line}; {_REMEDY}", place
+    )
 
 
 def _changed(before: Column, wanted: ExportColumn, kinds: Sequence[SeenKind]) -> TaskFailed:

@@ -74,6 +74,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     counts; of rows with equal values the later in file order counts, too. Without `columns` they
     are all members of the records, those of bad rows included, inferred. `max_folder_bytes` is
     what a key at the destination has room for; None: paths of folders are not bounded.
+    `of_script`: the lines are records that a script has returned, not those of the dataset.
     """
 
     key: Sequence[str] = ()
@@ -84,6 +85,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     max_bad_rows: int = 0
     file_bytes: int = 256 * 1024 * 1024
     max_folder_bytes: int | None = None
+    of_script: bool = False
 
 
 class Resources(Struct, frozen=True, kw_only=True):

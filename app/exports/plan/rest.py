@@ -154,10 +154,13 @@ def _placed(sources: Sequence[SourceFile], bad: list[_Bad], plan: Plan) -> Itera
 
 
 def _refusal(row: BadRow, plan: Plan) -> TaskFailed:
-    where = f"{row.path}, line {row.line}, {row.pointer or 'the record'}: {row.message}"
+    number, place = "line", f"line {row.line}"
+    if plan.of_script:
+        number, place = "record", f"record {row.line} of what the script returned"
+    where = f"{row.path}, {place}, {row.pointer or 'the record'}: {row.message}"
     details: dict[str, object] = {
         "path": row.path,
-        "line": row.line,
+        number: row.line,
         "pointer": row.pointer,
         "reason": row.kind,
     }

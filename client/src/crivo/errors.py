@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import DecodeError, Struct, ValidationError
 
 from crivo.dataset_models import BadLine, Totals
-from crivo.export_models import Export
+from crivo.export_models import Export, place_of
 from crivo.json_text import decode
 from crivo.models import Execution, Response
 from crivo.run_models import Run
@@ -289,6 +289,7 @@ class ExportFailed(CrivoError):
         self.message = "no error is given" if error is None else error.message
         self.path = None if error is None else error.path
         self.line = None if error is None else error.line
+        self.record = None if error is None else error.record
         self.pointer = None if error is None else error.pointer
         super().__init__(self._described())
 
@@ -296,10 +297,12 @@ class ExportFailed(CrivoError):
         if self.path is None:
             return f"{self.kind}: {self.message}"
         # The service's message may name the row, too.
-        named = f"{self.path}, line {self.line}, {self.pointer or 'the record'}: "
-        reason = self.message.replace(named, "")
+        place = place_of(self.path, self.line, self.record)
+        reason = self.message.replace(f"{place}, {self.pointer or 'the record'}: ", "")
         where = "" if self.pointer is None else f" ({self.pointer or 'the whole row'})"
-        return f"{self.path}:{self.line}: {self.kind}: {reason}{where}"
+        # As compilers write places.
+        shown = place if self.line is None else f"{self.path}:{self.line}"
+        return f"{shown}: {self.kind}: {reason}{where}"
 
 
 class ExportCancelled(CrivoError):

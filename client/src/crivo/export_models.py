@@ -5,8 +5,15 @@ from uuid import UUID
 
 from msgspec import Raw
 
-from crivo.models import FINAL_STATUSES, Response
+from crivo.models import FINAL_STATUSES, Response, ScriptVersionRef
 from crivo.run_models import SnapshotRef
+
+
+def place_of(path: str, line: int | None, record: int | None) -> str:
+    """Return the place of a row, such as `a.ndjson, line 7`."""
+    if record is not None:
+        return f"{path}, record {record} of what the script returned"
+    return f"{path}, line {line}"
 
 
 class QueuedExport(Response, frozen=True, kw_only=True):
@@ -28,10 +35,15 @@ class ExportProgress(Response, frozen=True, kw_only=True):
 
 
 class ValuePlace(Response, frozen=True, kw_only=True):
-    """The file and the line of a value."""
+    """The file and the line of a value.
+
+    Of an export with a script `record` instead: the first record that the script returned for the
+    file is 1, and those that it dropped or failed at are not counted.
+    """
 
     path: str
-    line: int
+    line: int | None = None
+    record: int | None = None
 
 
 class ExportColumnInfo(Response, frozen=True, kw_only=True):
@@ -80,13 +92,15 @@ class ExportReceipt(Response, frozen=True, kw_only=True):
 class ExportError(Response, frozen=True, kw_only=True):
     """Why an export has failed; `kind` is stable.
 
-    `path`, `line` and `pointer` are of the row that ended it.
+    `path`, `line` and `pointer` are of the row that ended it. With a script, a bad row has `record`
+    instead of `line`, as of ValuePlace.
     """
 
     kind: str
     message: str
     path: str | None = None
     line: int | None = None
+    record: int | None = None
     pointer: str | None = None
     max_bad_rows: int | None = None
 
@@ -97,9 +111,10 @@ class Export(Response, frozen=True, kw_only=True):
     `files`, `bytes` and `rows_out` are those of the export as published, files kept of the export
     that it continues included. `trouble` says why the last attempt of a task was given up, which is
     tried again; None: the task goes on. At `files_deleted_at` the files were deleted, here or at
-    the destination. `run` is that of the script; `rows_failed` has what it could not take, too.
-    Only where one export is asked for, there are `callback_url`, `receipt`, and `partitions` unless
-    there are very many.
+    the destination. `script` is the version that was resolved, `run` its run; `rows_dropped` are
+    the records for which it returned nothing, and `script_rows_failed`, of `rows_failed`, those
+    that it failed at. Only where one export is asked for, there are `callback_url`, `receipt`, and
+    `partitions` unless there are very many.
     """
 
     id: UUID
@@ -115,6 +130,8 @@ class Export(Response, frozen=True, kw_only=True):
     rows_in: int
     duplicates: int
     rows_failed: int
+    rows_dropped: int
+    script_rows_failed: int
     rows_out: int | None
     files: int | None
     bytes: int | None
@@ -123,6 +140,7 @@ class Export(Response, frozen=True, kw_only=True):
     trouble: str | None
     trouble_since: datetime | None
     columns: list[ExportColumnInfo] | None = None
+    script: ScriptVersionRef | None = None
     run: UUID | None = None
     run_errors_url: str | None = None
     partitions: list[ExportPartition] | None = None
@@ -160,13 +178,14 @@ class BadRowError(Response, frozen=True, kw_only=True):
 
 
 class BadRowInfo(Response, frozen=True, kw_only=True):
-    """A row that was not exported, by file and line of the dataset.
+    """A row that was not exported, by file and line, or record, as of ValuePlace.
 
     `excerpt`, its beginning, is there if it was asked for.
     """
 
     path: str
-    line: int
+    line: int | None = None
+    record: int | None = None
     error: BadRowError
     excerpt: str | None = None
 

@@ -190,10 +190,11 @@ class ExportOptions(TypedDict, total=False):
     `deduplicate` has a `key`, a pointer or several, and `latest_by`. Of `partition_by`, each level
     is an object with one member, such as `{"year": "/timestamp"}`, or a pointer. `columns` maps
     names to pointers, or to a `pointer` and a `type`; by default they are all members. `to` is a
-    destination that the service allows; without it, the files stay there to be downloaded. `since`
-    is a snapshot that an export with the same options has exported: only what has changed is
-    written. `script` maps each record before. A bad row fails the export, or with `on_bad_row` as
-    `dead_letter` is left out, until there are more than `max_bad_rows`. Others are as in
+    destination that the service allows; without it, the files stay there to be downloaded. With
+    `replace` it may have an export of another dataset, of a newer snapshot or with other choices.
+    `since` is a snapshot that an export with the same options has exported: only what has changed
+    is written. `script` maps each record before. A bad row fails the export, or with `on_bad_row`
+    as `dead_letter` is left out, until there are more than `max_bad_rows`. Others are as in
     SubmitOptions.
     """
 
@@ -202,6 +203,7 @@ class ExportOptions(TypedDict, total=False):
     partition_by: Sequence[Mapping[str, str] | str]
     columns: Mapping[str, object]
     to: str | None
+    replace: bool
     since: int
     script: str
     on_bad_row: str

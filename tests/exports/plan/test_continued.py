@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from app.exports.plan import layout
 from app.exports.plan.model import ExportColumn, Grain, PartitionColumn, Plan, TaskFailed
@@ -103,9 +104,12 @@ def test_without_a_key_lines_are_added(folder: Folder) -> None:
 )
 def test_columns_that_differ_refuse_to_go_on(folder: Folder, line: bytes, named: str) -> None:
     base = folder.run(whole(folder.source(EARLIER, "0")), PLAN).held
-    with pytest.raises(TaskFailed, match=named) as caught:
-        folder.run(whole(folder.source([line], "1"), base=base), PLAN)
+    source = replace(folder.source([EARLIER[0], line], "1"), first_line=1)
+    with pytest.raises(TaskFailed, match=f"{named}.* in {source.path}, line 2;") as caught:
+        folder.run(whole(source, base=base), PLAN)
     assert caught.value.kind == "columns_differ"
+    place = caught.value.details
+    assert (place["path"], place["line"], place["pointer"]) == (source.path, 2, f"/{named[1:-1]}")
 
 
 def test_every_integer_that_is_a_key_finds_its_row(folder: Folder) -> None:

@@ -46,8 +46,7 @@ def export(
     wait
         With --detach, print the export's id, and do not wait for it.
     force
-        Also replace an export of another dataset, of a later snapshot or with other choices in the
-        directory.
+        Also replace an export of another dataset, of a later snapshot or with other choices.
     """
     service, flags = service or Service(), flags or ExportFlags()
     folder = None if "://" in to else Path(to)
@@ -56,6 +55,8 @@ def export(
         # What a script returns cannot be seen before.
         fields = Fields(None if flags.script else _first_record(client, dataset))
         options = flags.options(fields, to=to if folder is None else None)
+        if folder is None and force:
+            options["replace"] = True
         if folder is not None and not force:
             name, snapshot = split_reference(dataset)
             require_replaceable(

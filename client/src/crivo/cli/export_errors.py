@@ -17,6 +17,8 @@ _OPTIONS: Final = {
     r"^/(since|script|to): ": r"--\1: ",
     r"^query parameter (location|name|dialect|partition): ": r"--\1: ",
     r"; omit `since` ": "; omit --since ",
+    r"; `\"replace\": true` ": "; --force ",
+    r"\(PUT /pipes/NAME with (\{.*\})\)": r"(`crivo pipes put NAME FILE`, FILE having \1)",
     r"`deduplicate/key` \(": "--dedupe (",
     r"`deduplicate/latest_by` \(": "--latest (",
     r"`partition_by` \(": "--partition (",

@@ -12,7 +12,7 @@ from crivo.cli.progress import transferring
 from crivo.errors import CrivoError, InvalidRequest, NotFinished, NotFound, Refused, Unreachable
 from crivo.export_flows import require_success
 from crivo.export_lock import LockedFolder
-from crivo.export_models import Export, Manifest
+from crivo.export_models import Export, Manifest, ValuePlace, place_of
 from crivo.sync.client import Crivo
 
 # Of more partitions, those at either end are printed.
@@ -50,7 +50,8 @@ def wait_for_export(
         say(
             f"crivo: export {export} goes on; {files}"
             f"`crivo exports show {export}` shows its progress, "
-            f"`crivo exports cancel {export}` ends it"
+            f"`crivo exports cancel {export}` ends it. Another `crivo export` is another export, "
+            "which comes after it at the same destination"
         )
         raise
     require_success(found)
@@ -87,22 +88,36 @@ def print_export(client: Crivo, export: Export, service: Service) -> None:
     )
     if export.partitions is None:
         say(f"crivo: `crivo exports files {export.id}` lists the partitions, which are very many")
-    if export.rows_failed:
-        own = f"`crivo exports errors {export.id}`"
-        if export.run is None:
-            lists = f"{own} lists them"
-        else:
-            lists = f"{own} and, of the script, `crivo runs errors {export.run}` list them"
-        say(f"crivo: {export.rows_failed:,} rows were not exported; {lists}")
+    if own := export.rows_failed - export.script_rows_failed:
+        by = "" if export.script is None else ", by the records that the script returned"
+        say(
+            f"crivo: {own:,} rows could not be exported; `crivo exports errors {export.id}` lists "
+            f"them{by}"
+        )
+    say_script_failures(export)
     _warn_of_columns(export)
     choices = "".join(f"; {name} {fact}" for name, fact in choices_of(export).facts().items())
     since = "" if export.since is None else f" since {export.since}"
     say(
         f"export {export.id} of {export.input}: {export.rows_in:,} rows in{since}, "
-        f"{export.duplicates:,} duplicates dropped, {export.rows_out or 0:,} rows out"
+        f"{_dropped(export)}{export.duplicates:,} duplicates dropped, "
+        f"{export.rows_out or 0:,} rows out"
         f"{_kept(client, export)}, "
         f"{export.files or 0:,} files, {export.bytes or 0:,} bytes{choices}"
     )
+
+
+def say_script_failures(export: Export) -> None:
+    """Name the list of records that the script of an export has failed at, if there are some."""
+    if export.script_rows_failed:
+        say(
+            f"crivo: the script failed at {export.script_rows_failed:,} records; "
+            f"`crivo runs errors {export.run}` lists them, by lines of the dataset"
+        )
+
+
+def _dropped(export: Export) -> str:
+    return "" if export.script is None else f"{export.rows_dropped:,} dropped by the script, "
 
 
 class _Progress:
@@ -133,9 +148,13 @@ def _warn_of_columns(export: Export) -> None:
         if each.mixed_at is not None:
             say(
                 f"crivo: {each.name} has values of several types, the first of another one in "
-                f"{each.mixed_at.path}, line {each.mixed_at.line}: it is kept as JSON, strings in "
+                f"{_place(each.mixed_at)}: it is kept as JSON, strings in "
                 f"quotation marks; --column {each.name}:string keeps strings as they are"
             )
+
+
+def _place(at: ValuePlace) -> str:
+    return place_of(at.path, at.line, at.record)
 
 
 def _kept(client: Crivo, export: Export) -> str:

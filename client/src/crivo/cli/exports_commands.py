@@ -10,9 +10,14 @@ from crivo.cli.arguments import Limit, Service, Timeout, WithLabels, WithStatus,
 from crivo.cli.export_choices import choices_of
 from crivo.cli.export_errors import naming_options
 from crivo.cli.export_target import require_replaceable, reserved
-from crivo.cli.export_view import download_files, print_export, wait_for_export
+from crivo.cli.export_view import (
+    download_files,
+    print_export,
+    say_script_failures,
+    wait_for_export,
+)
 from crivo.cli.output import page_size, write_json, write_line
-from crivo.export_models import BadRowInfo, Export, ExportColumnInfo
+from crivo.export_models import BadRowInfo, Export, ExportColumnInfo, place_of
 from crivo.options import ExportFilter
 
 exports = App(name="exports", help="List, show, download and cancel exports.", sort_key=12)
@@ -150,6 +155,8 @@ def errors(export: str, /, *, limit: NonNegativeInt = 0, service: Service | None
             _error_cells,
             limit=limit,
         )
+        if not service.as_json:
+            say_script_failures(client.exports.show(export))
 
 
 @exports.command
@@ -191,7 +198,8 @@ def ddl(
 
 def _error_cells(row: BadRowInfo) -> tuple[object, ...]:
     error = row.error
-    return (row.path, row.line, error.pointer, error.kind, error.message, row.excerpt)
+    number = row.line if row.record is None else f"record {row.record}"
+    return (row.path, number, error.pointer, error.kind, error.message, row.excerpt)
 
 
 def _cells(export: Export) -> tuple[object, ...]:
@@ -213,7 +221,7 @@ def _facts(export: Export) -> dict[str, object]:
         "id": export.id,
         "input": export.input,
         "since": export.since,
-        "script": choices.script,
+        "script": _script(export),
         "run": export.run,
         "key": choices.facts().get("key"),
         "latest": choices.facts().get("latest"),
@@ -230,7 +238,9 @@ def _facts(export: Export) -> dict[str, object]:
         "bytes read": f"{progress.bytes_done} of {progress.bytes}",
         "rows in": export.rows_in,
         "duplicates": export.duplicates,
+        "rows dropped": export.rows_dropped if export.script else None,
         "rows failed": export.rows_failed,
+        "failed in script": export.script_rows_failed if export.script else None,
         "rows out": export.rows_out,
         "files": export.files,
         "bytes": export.bytes,
@@ -252,6 +262,15 @@ def _facts(export: Export) -> dict[str, object]:
     return facts
 
 
+def _script(export: Export) -> str | None:
+    """Return the reference that was given, and the version that it stood for."""
+    given, found = choices_of(export).script, export.script
+    if given is None or found is None:
+        return given
+    resolved = f"{found.name}@{found.version}"
+    return given if given == resolved else f"{given} ({resolved})"
+
+
 def _trouble(export: Export) -> str | None:
     if export.trouble is None:
         return None
@@ -261,5 +280,7 @@ def _trouble(export: Export) -> str | None:
 def _type(column: ExportColumnInfo) -> str:
     how = f"json, {column.source}" if column.json else column.source
     mixed = column.mixed_at
-    place = "" if mixed is None else f", mixed since {mixed.path}, line {mixed.line}"
+    place = ""
+    if mixed is not None:
+        place = f", mixed since {place_of(mixed.path, mixed.line, mixed.record)}"
     return f"{column.type} ({how}{place})"

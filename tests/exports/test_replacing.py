@@ -1,0 +1,102 @@
+"""An export to a destination replaces what is there only if it is an older one of the same kind."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import uuid_utils.compat as uuid
+
+from tests.exports.exported_datasets import create, put_dataset, row_of
+from tests.exports.stored_exports import PLAN, StoredExport, StoredFile, store
+from tests.support.system import System
+
+# Those of the stored plan.
+CHOICES: Final[dict[str, Any]] = {
+    "deduplicate": {"key": "/event_id", "latest_by": "/timestamp"},
+    "partition_by": [{"year": "/timestamp"}, {"month": "/timestamp"}, {"type": "/event_type"}],
+}
+
+
+@pytest.fixture(scope="module")
+def client(system: System) -> Iterator[httpx.Client]:
+    """Return a client of an API with destinations, which the worker has none of."""
+    allowed = {"CRIVO_EXPORT_DESTINATIONS": "s3://lake/{tenant}"}
+    with system.another_api(**allowed) as url, httpx.Client(base_url=url, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def dataset(system: System) -> str:
+    return put_dataset(system)
+
+
+@pytest.fixture(scope="module")
+def dataset_id(system: System, dataset: str) -> UUID:
+    location = create(system, dataset).headers["Location"]
+    found = row_of(system, location, "SELECT dataset_id FROM exports WHERE id = $1")["dataset_id"]
+    assert isinstance(found, UUID)
+    return found
+
+
+def cancel(client: httpx.Client, address: str) -> None:
+    """End an export that no worker can publish: others of the tenant have room."""
+    assert client.post(f"{address}/cancel").status_code in (200, 409)
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "reason"),
+    [
+        ({}, {}, None),
+        ({"snapshot": 1}, {}, None),
+        ({"status": "failed"}, {"partition_by": []}, None),
+        ({}, {"on_bad_row": "dead_letter", "max_bad_rows": 7}, None),
+        ({"dataset_id": None}, {}, "of a dataset {} that was deleted"),
+        ({"dataset_id": None, "dataset": "orders"}, {}, "orders@2 ({}), of another one"),
+        ({"snapshot": 3}, {}, "which is newer than {}@2"),
+        ({}, {"partition_by": []}, "`partition_by` (year=/timestamp,month=/timestamp,"),
+        ({}, {"columns": {"id": "/event_id"}}, "`columns` (all members there)"),
+        # It will be there.
+        ({"status": "running", "dataset_id": None}, {}, "will have an export of"),
+    ],
+)
+def test_another_export_is_replaced_only_on_demand(
+    system: System,
+    client: httpx.Client,
+    dataset: str,
+    dataset_id: UUID,
+    there: dict[str, Any],
+    asked: dict[str, Any],
+    reason: str | None,
+) -> None:
+    to = f"s3://lake/default/{uuid4()}"
+    same = {
+        "dataset_id": dataset_id,
+        "dataset": dataset,
+        "snapshot": 2,
+        "plan": PLAN,
+        "files": [StoredFile(name="a.parquet", content=None)],
+    }
+    earlier = StoredExport(id=uuid.uuid7(), destination=to, **{**same, **there})
+    store(system, earlier)
+    body = {"dataset": dataset, "to": to, **CHOICES, **asked}
+
+    answer = client.post("/exports", json=body)
+
+    if reason is None:
+        assert answer.status_code == 202, answer.text
+        cancel(client, answer.headers["Location"])
+        return
+    assert answer.status_code == 409, answer.text
+    problem = answer.json()
+    assert problem["type"] == "urn:crivo:problem:replaces-other-export"
+    [error] = problem["errors"]
+    assert error["pointer"] == "/to"
+    assert reason.format(earlier.id if "(" in reason else dataset) in error["message"]
+    assert error["message"].endswith('; `"replace": true` replaces it')
+    replacing = client.post("/exports", json={**body, "replace": True})
+    assert replacing.status_code == 202, replacing.text
+    assert client.get(replacing.headers["Location"]).json()["request"]["replace"] is True
+    for address in (replacing.headers["Location"], f"/exports/{earlier.id}"):
+        cancel(client, address)
