@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import uuid_utils.compat as uuid
 
 from crivo import (
     AsyncCrivo,
@@ -199,6 +200,54 @@ def test_an_export_of_something_else_replaces_nothing_unless_forced(
         True,
     )
     assert not (crivo.home / "elsewhere").exists()
+
+
+def test_a_dataset_that_was_created_again_is_another_one(
+    crivo: CrivoCommand, service: StandInExports
+) -> None:
+    service.files = {A: b"a"}
+    earlier = crivo("export", "events@3", "--to", "out", "--detach").text.strip()
+    assert crivo("exports", "download", earlier, "--to", "out").code == 0
+    service.dataset_id = uuid.uuid7()
+
+    asked = crivo("export", "events", "--to", "out", "--since", "last")
+    later = crivo("export", "events", "--to", "s3://bucket/events", "--since", "last", "--detach")
+    downloaded = crivo("exports", "download", later.text.strip(), "--to", "out")
+
+    for refused in (asked, downloaded):
+        assert refused.code == ExitCode.USAGE
+        assert "events@3 (1 files), from before events was deleted and created" in refused.err
+    assert "since" not in service.asked[-1]
+    # The export is itself from before, and the files are its own.
+    assert crivo("exports", "download", earlier, "--to", "out").code == 0
+
+
+def test_the_newest_snapshot_may_be_older_than_what_is_there(
+    crivo: CrivoCommand, service: StandInExports
+) -> None:
+    service.files = {A: b"a"}
+    crivo("export", "events@7", "--to", "out")
+
+    refused = crivo("export", "events", "--to", "out")
+
+    assert (refused.code, "newer than events@4" in refused.err) == (ExitCode.USAGE, True)
+
+
+def test_a_nightly_export_finds_the_snapshot_that_it_continues(
+    crivo: CrivoCommand, service: StandInExports
+) -> None:
+    service.files = {A: b"a"}
+    bucket = ("--to", "s3://bucket/events")
+    crivo("export", "others", *bucket)
+    service.newest_snapshot = 5
+    crivo("export", "events@2", "--to", "file:///elsewhere")
+    first = crivo("export", "events@3", "--to", "out", "--since", "last")
+    crivo("export", "events", "--to", "out", "--since", "last")
+    crivo("export", "events", *bucket, "--since", "last")
+    crivo("export", "events", "--to", "s3://bucket/events/", "--since", "last")
+
+    assert [each.get("since") for each in service.asked] == [None, None, None, 3, None, 5]
+    assert "--since last: out has no export of events yet" in first.err
 
 
 def test_a_folder_belongs_to_one_export_from_its_start(

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
-from uuid import UUID, uuid4
+from urllib.parse import parse_qs, unquote, urlsplit
+from uuid import UUID
 
+import uuid_utils.compat as uuid
 from msgspec import Raw, json
 
+from crivo.dataset_models import Dataset, Snapshot
 from crivo.export_models import (
     BadRowError,
     BadRowInfo,
@@ -43,12 +45,15 @@ class StandInExports(FaultyServer):
         self.files: dict[str, bytes] = {}
         self.asked: list[Any] = []
         self._requests: dict[str, Any] = {}
+        # All datasets have it; a later one is that of a dataset that was created again.
+        self.dataset_id = uuid.uuid7()
+        self.newest_snapshot = 4
         # A file that no manifest lists.
         self.leaves_out: str | None = None
 
     def add(self, files: dict[str, bytes], request: dict[str, Any] | None = None) -> str:
         """Add an export, by default of `events@4`, and return its id."""
-        export = str(uuid4())
+        export = str(uuid.uuid7())
         self.exports[export] = files
         self._requests[export] = request or {"dataset": "events"}
         return export
@@ -63,10 +68,14 @@ class StandInExports(FaultyServer):
         match [unquote(each) for each in path.strip("/").split("/")]:
             case ["datasets", _, "records"]:
                 answer = Scripted(body=RECORD + b"\n")
+            case ["datasets", reference]:
+                answer = _answer(self._dataset(reference))
             case ["exports"] if request.method == "POST":
                 answer = self._create(request)
             case ["exports"]:
-                answer = _page([self._export(each) for each in self.exports])
+                wanted = parse_qs(urlsplit(request.path).query).get("dataset")
+                found = [self._export(each) for each in reversed(self.exports)]
+                answer = _page([e for e in found if wanted in (None, [e.input.dataset])])
             case ["exports", export] | ["exports", export, "cancel"] if export in self.exports:
                 answer = _answer(self._export(export))
             case ["exports", export, "manifest"]:
@@ -123,7 +132,34 @@ class StandInExports(FaultyServer):
 
     def _input(self, export: str) -> SnapshotRef:
         name, _, snapshot = self._requests[export]["dataset"].partition("@")
-        return SnapshotRef(dataset=name, snapshot=int(snapshot or 4))
+        return SnapshotRef(dataset=name, snapshot=int(snapshot or self.newest_snapshot))
+
+    def _dataset(self, reference: str) -> Dataset:
+        name, _, number = reference.partition("@")
+        snapshot = Snapshot(
+            number=int(number or self.newest_snapshot),
+            mode="append",
+            files=1,
+            raw_bytes=9,
+            stored_bytes=9,
+            lines=1,
+            records=1,
+            missing_keys=0,
+            created_at=_NOW,
+        )
+        return Dataset(
+            id=self.dataset_id,
+            name=name,
+            format="jsonl",
+            key=None,
+            description="",
+            keep_snapshots=None,
+            keep_days=None,
+            created_at=_NOW,
+            updated_at=_NOW,
+            latest_snapshot=snapshot,
+            snapshot=snapshot if number else None,
+        )
 
     def _manifest(self, export: str) -> Manifest:
         first = min(self.exports[export], default="").split("/")[:-1]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Literal
+from uuid import UUID
 
 from cyclopts import App
 from cyclopts.types import NonNegativeInt
@@ -12,8 +13,10 @@ from crivo.cli.export_errors import naming_options
 from crivo.cli.export_target import require_replaceable, reserved
 from crivo.cli.export_view import download_files, print_export, wait_for_export
 from crivo.cli.output import page_size, write_json, write_line
+from crivo.errors import NotFound
 from crivo.export_models import BadRowInfo, Export, ExportColumnInfo
 from crivo.options import ExportFilter
+from crivo.sync.client import Crivo
 
 exports = App(name="exports", help="List, show, download and cancel exports.", sort_key=12)
 
@@ -122,9 +125,10 @@ def download(
                 client,
                 to,
                 dataset=found.input.dataset,
+                dataset_id=_dataset_id(client, found.input.dataset),
                 snapshot=found.input.snapshot,
                 choices=choices_of(found),
-                export=str(found.id),
+                export=found.id,
             )
         download_files(client, export, locked, force=force)
         print_export(client, found, service)
@@ -187,6 +191,14 @@ def ddl(
         write_json({"export": export, "dialect": dialect, "sql": sql})
     else:
         write_line(sql.rstrip("\n"))
+
+
+def _dataset_id(client: Crivo, name: str) -> UUID | None:
+    """Return the id of a dataset; None: there is none of that name any more."""
+    try:
+        return client.datasets.show(name).id
+    except NotFound:
+        return None
 
 
 def _error_cells(row: BadRowInfo) -> tuple[object, ...]:
