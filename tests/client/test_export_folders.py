@@ -114,6 +114,7 @@ def test_the_command_asks_for_an_export_and_downloads_it(
         (("--partition", "day"), "--latest, which is missing"),
         (("--latest", "timestamp", "--partition", "domain"), "add --dedupe KEY"),
         (("--column", "=x"), "NAME=MEMBER"),
+        (("--partition", "data/id"), "it may be /data/id"),
         (("--to", "file"), "is not a directory"),
         (("--to", "missing/out"), "there is no directory missing; create it, or mount its disk"),
     ],
@@ -145,6 +146,13 @@ def test_exports_are_listed_shown_and_described(
     detached = crivo("export", "events", "--to", "s3://bucket/events", "--detach")
     assert detached.text.strip() in service.exports
     assert service.asked[-1] == {"dataset": "events", "to": "s3://bucket/events"}
+    elsewhere = crivo("exports", "download", detached.text.strip(), "--to", "out")
+    assert (elsewhere.code, elsewhere.err.splitlines()) == (
+        ExitCode.USAGE,
+        ["crivo: the files of the export go to s3://bucket/events, and are not kept here"],
+    )
+    unnamed = crivo("exports", "show", "")
+    assert (unnamed.code, "id or name is empty" in unnamed.err) == (ExitCode.USAGE, True)
 
 
 def test_an_export_replaces_what_an_earlier_one_put_there(
@@ -211,7 +219,7 @@ def test_a_dataset_that_was_created_again_is_another_one(
     service.dataset_id = uuid.uuid7()
 
     asked = crivo("export", "events", "--to", "out", "--since", "last")
-    later = crivo("export", "events", "--to", "s3://bucket/events", "--since", "last", "--detach")
+    later = crivo("export", "events", "--to", "other", "--since", "last", "--detach")
     downloaded = crivo("exports", "download", later.text.strip(), "--to", "out")
 
     for refused in (asked, downloaded):
@@ -238,7 +246,8 @@ def test_a_nightly_export_finds_the_snapshot_that_it_continues(
 ) -> None:
     service.files = {A: b"a"}
     bucket = ("--to", "s3://bucket/events")
-    crivo("export", "others", *bucket)
+    columns = ("--dedupe", "event_id", "--latest", "timestamp", "--column", "domain")
+    never = crivo("export", "others", *bucket, *columns)
     service.newest_snapshot = 5
     crivo("export", "events@2", "--to", "file:///elsewhere")
     first = crivo("export", "events@3", "--to", "out", "--since", "last")
@@ -248,6 +257,9 @@ def test_a_nightly_export_finds_the_snapshot_that_it_continues(
 
     assert [each.get("since") for each in service.asked] == [None, None, None, 3, None, 5]
     assert "--since last: out has no export of events yet" in first.err
+    assert "no column of /event_id and /timestamp, so --since cannot continue" in never.err
+    assert "--column event_id=/event_id --column timestamp=/timestamp lets it" in never.err
+    assert "--since cannot" not in first.err
 
 
 def test_a_folder_belongs_to_one_export_from_its_start(

@@ -66,16 +66,12 @@ class StandInExports(FaultyServer):
     def forward(self, request: Seen) -> Scripted:
         path = urlsplit(request.path).path
         match [unquote(each) for each in path.strip("/").split("/")]:
-            case ["datasets", _, "records"]:
-                answer = Scripted(body=RECORD + b"\n")
-            case ["datasets", reference]:
-                answer = _answer(self._dataset(reference))
+            case ["datasets", reference, *part]:
+                answer = Scripted(body=RECORD + b"\n") if part else self._dataset(reference)
             case ["exports"] if request.method == "POST":
                 answer = self._create(request)
             case ["exports"]:
-                wanted = parse_qs(urlsplit(request.path).query).get("dataset")
-                found = [self._export(each) for each in reversed(self.exports)]
-                answer = _page([e for e in found if wanted in (None, [e.input.dataset])])
+                answer = self._list(request)
             case ["exports", export] | ["exports", export, "cancel"] if export in self.exports:
                 answer = _answer(self._export(export))
             case ["exports", export, "manifest"]:
@@ -99,6 +95,11 @@ class StandInExports(FaultyServer):
         export = self.add(self.files, self.asked[-1])
         queued = QueuedExport(id=UUID(export), status="queued", url=f"/exports/{export}")
         return _answer(queued, status=202)
+
+    def _list(self, request: Seen) -> Scripted:
+        wanted = parse_qs(urlsplit(request.path).query).get("dataset")
+        found = [self._export(each) for each in reversed(self.exports)]
+        return _page([each for each in found if wanted in (None, [each.input.dataset])])
 
     def _export(self, export: str) -> Export:
         files = self.exports[export]
@@ -134,7 +135,7 @@ class StandInExports(FaultyServer):
         name, _, snapshot = self._requests[export]["dataset"].partition("@")
         return SnapshotRef(dataset=name, snapshot=int(snapshot or self.newest_snapshot))
 
-    def _dataset(self, reference: str) -> Dataset:
+    def _dataset(self, reference: str) -> Scripted:
         name, _, number = reference.partition("@")
         snapshot = Snapshot(
             number=int(number or self.newest_snapshot),
@@ -147,7 +148,7 @@ class StandInExports(FaultyServer):
             missing_keys=0,
             created_at=_NOW,
         )
-        return Dataset(
+        dataset = Dataset(
             id=self.dataset_id,
             name=name,
             format="jsonl",
@@ -160,6 +161,7 @@ class StandInExports(FaultyServer):
             latest_snapshot=snapshot,
             snapshot=snapshot if number else None,
         )
+        return _answer(dataset)
 
     def _manifest(self, export: str) -> Manifest:
         first = min(self.exports[export], default="").split("/")[:-1]

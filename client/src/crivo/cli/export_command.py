@@ -55,12 +55,20 @@ def export(
     with service.client() as client, naming_options(), reservation as locked:
         source = client.datasets.show(dataset)
         # What a script returns cannot be seen before.
-        fields = Fields(None if flags.script else _first_record(client, dataset))
+        record = None if flags.script else _first_record(client, dataset)
+        fields = Fields(record)
+        if record is not None and record.lstrip().startswith(b"["):
+            say(
+                "crivo: the first record is an array; `jq -c '.[]' FILE` writes a record a line, "
+                "to be sent again"
+            )
         options = flags.options(fields, to=to if folder is None else None)
         if flags.since == "last":
             last = last_snapshot(client, folder or to, source)
             if last is None:
-                say(f"crivo: --since last: {to} has no export of {source.name} yet; all is exported")
+                say(
+                    f"crivo: --since last: {to} has no export of {source.name} yet; all is exported"
+                )
             else:
                 options["since"] = last
         if folder is not None and not force:

@@ -91,7 +91,9 @@ def last_snapshot(client: Crivo, folder: Path | str, dataset: Dataset) -> int | 
         # The newest first; a destination has one.
         found = [
             (each.id, each.input.snapshot)
-            for each in islice((e for e in exports if (choices_of(e).to or "").rstrip("/") == at), 1)
+            for each in islice(
+                (e for e in exports if (choices_of(e).to or "").rstrip("/") == at), 1
+            )
         ]
     of_this = [each for each in found if not _is_recreated(dataset.id, after=each[0])]
     return max(of_this)[1] if of_this else None

@@ -8,6 +8,7 @@ from cyclopts import App
 from cyclopts.types import NonNegativeInt
 
 from crivo.cli.arguments import Limit, Service, Timeout, WithLabels, WithStatus, labels_argument
+from crivo.cli.exit_codes import UsageError
 from crivo.cli.export_choices import choices_of
 from crivo.cli.export_errors import naming_options
 from crivo.cli.export_target import require_replaceable, reserved
@@ -119,6 +120,8 @@ def download(
     """
     service = service or Service()
     with service.client() as client, reserved(to) as locked:
+        if destination := choices_of(client.exports.show(export)).to:
+            raise UsageError(f"the files of the export go to {destination}, and are not kept here")
         found = wait_for_export(client, export, to, timeout=timeout, force=force)
         if not force:
             require_replaceable(
