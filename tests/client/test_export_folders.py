@@ -152,7 +152,7 @@ def test_exports_are_listed_shown_and_described(
         ["crivo: the files of the export go to s3://bucket/events, and are not kept here"],
     )
     unnamed = crivo("exports", "show", "")
-    assert (unnamed.code, "id or name is empty" in unnamed.err) == (ExitCode.USAGE, True)
+    assert (unnamed.code, "an empty text names none of the exports" in unnamed.err) == (ExitCode.USAGE, True)
 
 
 def test_an_export_replaces_what_an_earlier_one_put_there(

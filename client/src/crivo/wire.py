@@ -110,7 +110,7 @@ def path_to(collection: str, name: object, part: str = "") -> str:
     """Return the path of a resource of a collection, or of a part of it. Raises EmptyName."""
     if not str(name):
         # It would be the path of the collection.
-        raise EmptyName(f"an id or name is empty, which no one of the {collection} has")
+        raise EmptyName(f"an empty text names none of the {collection}")
     path = f"/{collection}/{segment(name)}"
     return f"{path}/{part}" if part else path
 

@@ -162,7 +162,8 @@ def run_arguments(arguments: list[str]) -> int:
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a text file
     try:
         app = build()
-        app(_service_last(app, arguments))
+        arguments = _service_last(app, arguments)
+        app(arguments)
         sys.stdout.flush()
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else ExitCode.OK
@@ -192,10 +193,8 @@ def _service_last(app: App, arguments: list[str]) -> list[str]:
         first.append("--api-key" + rest.pop(0)[5:] if found["key"] else rest.pop(0))
         if found["value"] is None and not found["flag"] and rest:
             first.append(rest.pop(0))
-    if not first or not rest:
-        return arguments
     command, _, after = app.parse_commands(rest)
-    return [*command, *first, *after]
+    return [*command, *first, *after] if command else rest
 
 
 def _reported(error: Shown, *, as_json: bool) -> ExitCode:
