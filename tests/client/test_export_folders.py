@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import uuid_utils.compat as uuid
 
 from crivo import (
     AsyncCrivo,
@@ -152,7 +151,10 @@ def test_exports_are_listed_shown_and_described(
         ["crivo: the files of the export go to s3://bucket/events, and are not kept here"],
     )
     unnamed = crivo("exports", "show", "")
-    assert (unnamed.code, "an empty text names none of the exports" in unnamed.err) == (ExitCode.USAGE, True)
+    assert (unnamed.code, "an empty text names none of the exports" in unnamed.err) == (
+        ExitCode.USAGE,
+        True,
+    )
 
 
 def test_an_export_replaces_what_an_earlier_one_put_there(
@@ -173,93 +175,6 @@ def test_an_export_replaces_what_an_earlier_one_put_there(
     assert found.pop("_SUCCESS") == f"_crivo/{later}.json\n".encode()
     assert found == {"year=2021/mine.parquet": b"mine", B: b"b", C: b"new"}
     assert not (tmp_path / A).parent.exists()
-
-
-BY_DAY: Final = ("--dedupe", "event_id", "--latest", "timestamp", "--partition", "day,domain")
-
-
-def test_an_export_of_something_else_replaces_nothing_unless_forced(
-    crivo: CrivoCommand, service: StandInExports
-) -> None:
-    service.files = {A: b"a"}
-    crivo("export", "events@4", "--to", "out", *BY_DAY)
-    (crivo.home / "out" / "mine.parquet").touch()
-    before = content(crivo.home / "out")
-    for arguments, reason in (
-        (("events@3", *BY_DAY), "events@4 (1 files), which is newer than events@3"),
-        (("events", *BY_DAY[:4]), "levels year=/timestamp,month=/timestamp,day=/timestamp,domain="),
-        (("events", "--dedupe", "/data/id", *BY_DAY[2:]), "key /event_id, not /data/id"),
-        (("events", *BY_DAY, "--column", "domain"), "other columns"),
-    ):
-        refused = crivo("export", *arguments, "--to", "out")
-        assert (refused.code, reason in refused.err) == (ExitCode.USAGE, True), refused.err
-    assert len(service.asked) == 1
-    assert crivo("export", "events@4", "--to", "out", *BY_DAY).code == 0
-
-    other = crivo("export", "others", "--to", "elsewhere", *BY_DAY, "--detach").text.strip()
-    refused = crivo("exports", "download", other, "--to", "out")
-    kept = content(crivo.home / "out").keys()
-    forced = crivo("exports", "download", other, "--to", "out", "--force")
-
-    assert (refused.code, kept) == (ExitCode.USAGE, before.keys())
-    assert "events@4 (1 files), not of others; --force replaces it" in refused.err
-    assert (forced.code, "not of the export (1), such as out/mine.parquet" in forced.err) == (
-        0,
-        True,
-    )
-    assert not (crivo.home / "elsewhere").exists()
-
-
-def test_a_dataset_that_was_created_again_is_another_one(
-    crivo: CrivoCommand, service: StandInExports
-) -> None:
-    service.files = {A: b"a"}
-    earlier = crivo("export", "events@3", "--to", "out", "--detach").text.strip()
-    assert crivo("exports", "download", earlier, "--to", "out").code == 0
-    service.dataset_id = uuid.uuid7()
-
-    asked = crivo("export", "events", "--to", "out", "--since", "last")
-    later = crivo("export", "events", "--to", "other", "--since", "last", "--detach")
-    downloaded = crivo("exports", "download", later.text.strip(), "--to", "out")
-
-    for refused in (asked, downloaded):
-        assert refused.code == ExitCode.USAGE
-        assert "events@3 (1 files), from before events was deleted and created" in refused.err
-    assert "since" not in service.asked[-1]
-    # The export is itself from before, and the files are its own.
-    assert crivo("exports", "download", earlier, "--to", "out").code == 0
-
-
-def test_the_newest_snapshot_may_be_older_than_what_is_there(
-    crivo: CrivoCommand, service: StandInExports
-) -> None:
-    service.files = {A: b"a"}
-    crivo("export", "events@7", "--to", "out")
-
-    refused = crivo("export", "events", "--to", "out")
-
-    assert (refused.code, "newer than events@4" in refused.err) == (ExitCode.USAGE, True)
-
-
-def test_a_nightly_export_finds_the_snapshot_that_it_continues(
-    crivo: CrivoCommand, service: StandInExports
-) -> None:
-    service.files = {A: b"a"}
-    bucket = ("--to", "s3://bucket/events")
-    columns = ("--dedupe", "event_id", "--latest", "timestamp", "--column", "domain")
-    never = crivo("export", "others", *bucket, *columns)
-    service.newest_snapshot = 5
-    crivo("export", "events@2", "--to", "file:///elsewhere")
-    first = crivo("export", "events@3", "--to", "out", "--since", "last")
-    crivo("export", "events", "--to", "out", "--since", "last")
-    crivo("export", "events", *bucket, "--since", "last")
-    crivo("export", "events", "--to", "s3://bucket/events/", "--since", "last")
-
-    assert [each.get("since") for each in service.asked] == [None, None, None, 3, None, 5]
-    assert "--since last: out has no export of events yet" in first.err
-    assert "no column of /event_id and /timestamp, so --since cannot continue" in never.err
-    assert "--column event_id=/event_id --column timestamp=/timestamp lets it" in never.err
-    assert "--since cannot" not in first.err
 
 
 def test_a_folder_belongs_to_one_export_from_its_start(
