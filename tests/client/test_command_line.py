@@ -129,9 +129,9 @@ def test_json_everywhere(crivo: CrivoCommand, echo: str) -> None:
 
 def test_options_of_the_service_may_stand_first(crivo: CrivoCommand, system: System) -> None:
     name = pushed(crivo, ECHO)
-    nowhere = {"CRIVO_URL": "http://127.0.0.1:1"}
+    first = ("--url", system.url, "--json")
 
-    shown = crivo("--url", system.url, "--json", "scripts", "show", name, **nowhere)
+    shown = crivo(*first, "scripts", "show", name, CRIVO_URL="http://127.0.0.1:1")
     (crivo.home / "a.jsonl").write_text('{"pk":1}\n')
     sent = crivo(f"--url={system.url}", "--key", "x", "send", "a.jsonl", name, "--key", "/pk")
 
