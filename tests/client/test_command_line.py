@@ -127,6 +127,19 @@ def test_json_everywhere(crivo: CrivoCommand, echo: str) -> None:
     assert states[-1]["status"] == "succeeded"
 
 
+def test_options_of_the_service_may_stand_first(crivo: CrivoCommand, system: System) -> None:
+    name = pushed(crivo, ECHO)
+    first = ("--url", system.url, "--json")
+
+    shown = crivo(*first, "scripts", "show", name, CRIVO_URL="http://127.0.0.1:1")
+    (crivo.home / "a.jsonl").write_text('{"pk":1}\n')
+    sent = crivo(f"--url={system.url}", "--key", "x", "send", "a.jsonl", name, "--key", "/pk")
+
+    assert json.loads(shown.out)["name"] == name
+    # To a service without keys, any key is wrong.
+    assert (sent.code, "datasets delete" in sent.err) == (ExitCode.REFUSED, False)
+
+
 def test_errors_are_json_too(crivo: CrivoCommand) -> None:
     name = pushed(crivo, THROWS)
 

@@ -132,6 +132,26 @@ def test_records_and_datasets_from_the_command_line(crivo: CrivoCommand, scores:
     assert crivo("datasets", "show", scores).code == ExitCode.REFUSED
 
 
+def test_the_command_line_creates_what_it_asks_for(crivo: CrivoCommand) -> None:
+    name = f"made-{uuid4().hex[:8]}"
+    definition = {"from": {"http": {}}, "to": {"dataset": {"dataset": name}}}
+    (crivo.home / "pipe.json").write_text(json.dumps(definition))
+
+    missing = crivo("pipes", "put", name, "pipe.json")
+    no_pipe = crivo("pipes", "show", name)
+    made = crivo("datasets", "create", name, "--key", "/pk", "--keep-days", "3")
+    no_snapshot = crivo("query", f'FROM "{name}"')
+    shown = crivo("datasets", "show", name).text
+
+    assert f"`crivo datasets create {name}` creates one" in missing.err
+    assert f"`crivo pipes put {name} FILE` makes one" in no_pipe.err
+    assert (made.code, made.text) == (0, f"{name}\n")
+    assert no_snapshot.code == ExitCode.USAGE
+    assert "key          /pk" in shown
+    assert "keeps days   3" in shown
+    assert crivo("pipes", "put", name, "pipe.json").code == 0
+
+
 def test_a_file_with_a_long_name_is_downloaded(
     system: System, client: Crivo, scores: str, tmp_path: Path
 ) -> None:

@@ -43,7 +43,7 @@ from tests.support.system import System, free_port
         (("scripts", "push", "."), ExitCode.USAGE, "Is a directory"),
         (("scripts", "diff", "a@1", "b@1"), ExitCode.USAGE, "different scripts"),
         (("scripts", "pish"), ExitCode.USAGE, 'Unknown command "pish"'),
-        (("--url", "x", "open"), ExitCode.USAGE, "--url"),
+        (("--url", "x", "open"), ExitCode.USAGE, "'x' is not the URL of a service"),
         (("open", "--url", "ftp://a"), ExitCode.USAGE, "http://… or https://…"),
         (("open", "--url", "http://a..b"), ExitCode.USAGE, "http://a..b"),
         (("open", "--url", "http://a b"), ExitCode.USAGE, "http://a b"),

@@ -113,6 +113,7 @@ def test_the_command_asks_for_an_export_and_downloads_it(
         (("--partition", "day"), "--latest, which is missing"),
         (("--latest", "timestamp", "--partition", "domain"), "add --dedupe KEY"),
         (("--column", "=x"), "NAME=MEMBER"),
+        (("--partition", "data/id"), "it may be /data/id"),
         (("--to", "file"), "is not a directory"),
         (("--to", "missing/out"), "there is no directory missing; create it, or mount its disk"),
     ],
@@ -146,6 +147,16 @@ def test_exports_are_listed_shown_and_described(
     assert service.asked[-1] == {"dataset": "events", "to": "s3://bucket/events"}
     crivo("export", "events", "--to", "s3://bucket/events", "--force", "--detach")
     assert service.asked[-1]["replace"] is True
+    elsewhere = crivo("exports", "download", detached.text.strip(), "--to", "out")
+    assert (elsewhere.code, elsewhere.err.splitlines()) == (
+        ExitCode.USAGE,
+        ["crivo: the files of the export go to s3://bucket/events, and are not kept here"],
+    )
+    unnamed = crivo("exports", "show", "")
+    assert (unnamed.code, "an empty text names none of the exports" in unnamed.err) == (
+        ExitCode.USAGE,
+        True,
+    )
 
 
 def test_an_export_replaces_what_an_earlier_one_put_there(
@@ -166,41 +177,6 @@ def test_an_export_replaces_what_an_earlier_one_put_there(
     assert found.pop("_SUCCESS") == f"_crivo/{later}.json\n".encode()
     assert found == {"year=2021/mine.parquet": b"mine", B: b"b", C: b"new"}
     assert not (tmp_path / A).parent.exists()
-
-
-BY_DAY: Final = ("--dedupe", "event_id", "--latest", "timestamp", "--partition", "day,domain")
-
-
-def test_an_export_of_something_else_replaces_nothing_unless_forced(
-    crivo: CrivoCommand, service: StandInExports
-) -> None:
-    service.files = {A: b"a"}
-    crivo("export", "events@4", "--to", "out", *BY_DAY)
-    (crivo.home / "out" / "mine.parquet").touch()
-    before = content(crivo.home / "out")
-    for arguments, reason in (
-        (("events@3", *BY_DAY), "events@4 (1 files), which is newer than events@3"),
-        (("events", *BY_DAY[:4]), "levels year=/timestamp,month=/timestamp,day=/timestamp,domain="),
-        (("events", "--dedupe", "/data/id", *BY_DAY[2:]), "key /event_id, not /data/id"),
-        (("events", *BY_DAY, "--column", "domain"), "other columns"),
-    ):
-        refused = crivo("export", *arguments, "--to", "out")
-        assert (refused.code, reason in refused.err) == (ExitCode.USAGE, True), refused.err
-    assert len(service.asked) == 1
-    assert crivo("export", "events@4", "--to", "out", *BY_DAY).code == 0
-
-    other = crivo("export", "others", "--to", "elsewhere", *BY_DAY, "--detach").text.strip()
-    refused = crivo("exports", "download", other, "--to", "out")
-    kept = content(crivo.home / "out").keys()
-    forced = crivo("exports", "download", other, "--to", "out", "--force")
-
-    assert (refused.code, kept) == (ExitCode.USAGE, before.keys())
-    assert "events@4 (1 files), not of others; --force replaces it" in refused.err
-    assert (forced.code, "not of the export (1), such as out/mine.parquet" in forced.err) == (
-        0,
-        True,
-    )
-    assert not (crivo.home / "elsewhere").exists()
 
 
 def test_a_folder_belongs_to_one_export_from_its_start(

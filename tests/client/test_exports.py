@@ -126,9 +126,11 @@ def test_an_export_says_what_it_has_done(crivo: CrivoCommand) -> None:
 
 def test_what_one_odd_record_changes_is_said(crivo: CrivoCommand) -> None:
     name = f"odd-{uuid4().hex[:8]}"
-    (crivo.home / "odd.jsonl").write_text('{"id":"a","kind":"x"}\n{"id":"b","kind":"y"}\n')
+    (crivo.home / "odd.jsonl").write_text(
+        '{"id":"a","kind":"x","half":"h"}\n{"id":"b","kind":"y"}\n'
+    )
     (crivo.home / "odder.jsonl").write_text('{"id":77,"kind":"z"}\n')
-    arguments = ("--to", "odd", "--dedupe", "kind", "--partition", "sort=/knid")
+    arguments = ("--to", "odd", "--dedupe", "kind", "--partition", "sort=/knid,half")
     crivo("send", "odd.jsonl", name, "--key", "/kind")
     crivo("export", name, *arguments)
     crivo("send", "odder.jsonl", name, "--key", "/kind")
@@ -145,5 +147,9 @@ def test_what_one_odd_record_changes_is_said(crivo: CrivoCommand) -> None:
         " ".join(done.err.split())
     )
     assert "no row has a value for sort; check --partition" in done.err
+    assert "levels lack values: half (2 rows)" in done.err
+    assert "partitioning=pyarrow.dataset.partitioning(flavor='hive')" in done.err
+    path = [*(crivo.home / "odd").rglob("half=__HIVE_DEFAULT_PARTITION__")]
+    assert len(path) == 1
     shown = crivo("exports", "show", done.err.split("export ")[-1].split()[0]).text
     assert "string (json, inferred, mixed since odder.jsonl, line 1)" in shown

@@ -65,7 +65,8 @@ def test_numbers_and_times_are_exact(crivo: CrivoCommand, events: str) -> None:
     table = crivo("query", query)
     documents = crivo("query", query, "--json")
     crivo("query", query, "--format", "parquet", "--out", "out.parquet")
-    crivo("query", query, "--format", "csv", "--out", "out.csv")
+    crivo("query", query, "--out", "out.csv")
+    nowhere = crivo("query", query, "--out", "missing/out.csv")
 
     rows = [line.split("\t") for line in table.text.splitlines()]
     assert rows[0][:4] == [
@@ -79,6 +80,7 @@ def test_numbers_and_times_are_exact(crivo: CrivoCommand, events: str) -> None:
     assert (rows[1][3], rows[2][4]) == ("2021-01-14 23:00:00+00:00", "01-02-2021")
     assert b'"huge":12345678901234567890123456789,' in documents.out
     assert len(documents.text.splitlines()) == 3
+    assert nowhere.err == "crivo: --out: there is no directory missing\n"
     with duckdb.connect() as database:
         found = database.read_parquet(str(crivo.home / "out.parquet")).fetchall()
     assert [each[2] for each in found] == [9007199254740993, 1, 5]
@@ -86,6 +88,38 @@ def test_numbers_and_times_are_exact(crivo: CrivoCommand, events: str) -> None:
         header, first, *_ = csv.reader(file)
     assert header == ["huge", "rate", "amount", "time", "later", "data"]
     assert (first[2], json.loads(first[5])) == ("9007199254740993", {"n": 1, "s": None})
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        (
+            '{"id":7,"n":{"x":1}}',
+            "id is read as JSON, strings in quotation marks, which ->>'$' takes",
+        ),
+        ('{"id":"c","n":{"x":"s"}}', "n.x is read as JSON, strings in quotation marks, which"),
+        ("[1,2]", "odd.jsonl, line 2 is no object: each line is the one column json, as JSON"),
+        ('{"Id":"c"}', 'Id, first in odd.jsonl, line 2, is read as "Id_1": another member has'),
+        ('{"id":"c","n":null,"m":[]}', ""),
+    ],
+)
+def test_what_one_record_changes_is_said_each_time(
+    crivo: CrivoCommand, client: Crivo, tmp_path: Path, odd: str, message: str
+) -> None:
+    name = f"odd-{uuid4().hex[:8]}"
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    (folder / "even.jsonl").write_text('{"id":"a","n":{"x":1}}\n')
+    (folder / "odd.jsonl").write_text(f'{{"id":"b","n":{{"x":2}}}}\n{odd}\n')
+    client.datasets.send(folder, name, state_folder=tmp_path / "state")
+
+    sql = over(name, 'SELECT count(*) FROM "events"')
+    first, second = (crivo("query", sql) for _ in range(2))
+
+    assert first.text == "3\n"
+    assert first.err == second.err
+    assert (message in first.err, bool(first.err)) == (True, bool(message)), first.err
+    assert not message or "odd.jsonl, line 2" in first.err
 
 
 def test_what_was_read_is_not_downloaded_again(crivo: CrivoCommand, events: str) -> None:
@@ -153,6 +187,8 @@ def test_an_export_is_a_table_with_its_folders_as_columns(
         again = crivo("query", query, CRIVO_URL=service.url)
 
         assert service.downloads() == list(paths)
+        header = crivo("query", f"FROM export/{export}", "--format", "csv", CRIVO_URL=service.url)
+    assert header.text.splitlines()[0] == "n,year,month,code,domain"
     assert first.text == again.text == "1\t2021\t1\t007\ta:b\n1\t2021\t2\t1\t\n"
 
 

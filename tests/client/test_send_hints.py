@@ -47,7 +47,25 @@ def test_what_a_file_looks_like_is_said(
 ) -> None:
     (crivo.home / "data").write_bytes(content)
 
-    assert hint in crivo("send", "data", dataset).err
+    failed = crivo("send", "data", dataset).err
+
+    assert hint in failed
+    assert f"{dataset} exists and is empty: it takes the mended files" in failed
+
+
+def test_what_is_no_list_of_records_is_said(crivo: CrivoCommand, dataset: str) -> None:
+    (crivo.home / "one-line").write_bytes(b'[{"a":1},{"a":2}]\n')
+    (crivo.home / "hidden").mkdir()
+    (crivo.home / "hidden" / ".a.jsonl").touch()
+
+    sent = crivo("send", "one-line", dataset)
+    exported = crivo("export", dataset, "--to", "out", "--dedupe", "a")
+    nothing = crivo("send", "hidden", dataset)
+
+    hint = "array; `jq -c '.[]' one-line` writes a record a line"
+    assert (sent.code, hint in sent.err) == (0, True)
+    assert "the first record is an array; `jq -c '.[]' FILE`" in exported.err
+    assert "hidden: holds no files to send, and .a.jsonl are left out" in nothing.err
 
 
 def test_only_new_files_are_sent(crivo: CrivoCommand, dataset: str) -> None:

@@ -269,7 +269,9 @@ def test_an_export_is_continued_if_its_columns_say_what_keys_and_orders_are(
         assert continued.status_code == 202, continued.text
     else:
         assert continued.status_code == 409
-        assert continued.json()["detail"].startswith(f"/since: {refused} is not a column of")
+        detail = continued.json()["detail"]
+        assert detail.startswith(f"/since: {refused} is not a column of")
+        assert "can never be continued; add it to `columns`; omit `since`" in detail
         assert continued.json()["errors"][0]["pointer"] == "/since"
 
 

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
-from uuid import UUID, uuid4
+from urllib.parse import parse_qs, unquote, urlsplit
+from uuid import UUID
 
+import uuid_utils.compat as uuid
 from msgspec import Raw, json
 
+from crivo.dataset_models import Dataset, Snapshot
 from crivo.export_models import (
     BadRowError,
     BadRowInfo,
@@ -43,12 +45,15 @@ class StandInExports(FaultyServer):
         self.files: dict[str, bytes] = {}
         self.asked: list[Any] = []
         self._requests: dict[str, Any] = {}
+        # All datasets have it; a later one is that of a dataset that was created again.
+        self.dataset_id = uuid.uuid7()
+        self.newest_snapshot = 4
         # A file that no manifest lists.
         self.leaves_out: str | None = None
 
     def add(self, files: dict[str, bytes], request: dict[str, Any] | None = None) -> str:
         """Add an export, by default of `events@4`, and return its id."""
-        export = str(uuid4())
+        export = str(uuid.uuid7())
         self.exports[export] = files
         self._requests[export] = request or {"dataset": "events"}
         return export
@@ -61,12 +66,12 @@ class StandInExports(FaultyServer):
     def forward(self, request: Seen) -> Scripted:
         path = urlsplit(request.path).path
         match [unquote(each) for each in path.strip("/").split("/")]:
-            case ["datasets", _, "records"]:
-                answer = Scripted(body=RECORD + b"\n")
+            case ["datasets", reference, *part]:
+                answer = Scripted(body=RECORD + b"\n") if part else self._dataset(reference)
             case ["exports"] if request.method == "POST":
                 answer = self._create(request)
             case ["exports"]:
-                answer = _page([self._export(each) for each in self.exports])
+                answer = self._list(request)
             case ["exports", export] | ["exports", export, "cancel"] if export in self.exports:
                 answer = _answer(self._export(export))
             case ["exports", export, "manifest"]:
@@ -90,6 +95,11 @@ class StandInExports(FaultyServer):
         export = self.add(self.files, self.asked[-1])
         queued = QueuedExport(id=UUID(export), status="queued", url=f"/exports/{export}")
         return _answer(queued, status=202)
+
+    def _list(self, request: Seen) -> Scripted:
+        wanted = parse_qs(urlsplit(request.path).query).get("dataset")
+        found = [self._export(each) for each in reversed(self.exports)]
+        return _page([each for each in found if wanted in (None, [each.input.dataset])])
 
     def _export(self, export: str) -> Export:
         files = self.exports[export]
@@ -125,7 +135,35 @@ class StandInExports(FaultyServer):
 
     def _input(self, export: str) -> SnapshotRef:
         name, _, snapshot = self._requests[export]["dataset"].partition("@")
-        return SnapshotRef(dataset=name, snapshot=int(snapshot or 4))
+        return SnapshotRef(dataset=name, snapshot=int(snapshot or self.newest_snapshot))
+
+    def _dataset(self, reference: str) -> Scripted:
+        name, _, number = reference.partition("@")
+        snapshot = Snapshot(
+            number=int(number or self.newest_snapshot),
+            mode="append",
+            files=1,
+            raw_bytes=9,
+            stored_bytes=9,
+            lines=1,
+            records=1,
+            missing_keys=0,
+            created_at=_NOW,
+        )
+        dataset = Dataset(
+            id=self.dataset_id,
+            name=name,
+            format="jsonl",
+            key=None,
+            description="",
+            keep_snapshots=None,
+            keep_days=None,
+            created_at=_NOW,
+            updated_at=_NOW,
+            latest_snapshot=snapshot,
+            snapshot=snapshot if number else None,
+        )
+        return _answer(dataset)
 
     def _manifest(self, export: str) -> Manifest:
         first = min(self.exports[export], default="").split("/")[:-1]

@@ -88,7 +88,10 @@ def _column(plan: Plan, columns: Sequence[Column], pointer: str, kinds: Collecti
     ]
     if not found:
         types = "text or integers" if kinds is _KEYS else "moments, numbers, text or JSON"
-        raise CannotRead(f"{pointer} is not a column of {types} in the files of the earlier export")
+        raise CannotRead(
+            f"{pointer} is not a column of {types} in the files of the earlier export, so that an "
+            "export with these columns can never be continued; add it to `columns`"
+        )
     return min(found, key=lambda each: (_kind(each) in (Kind.TIMESTAMP, Kind.DOUBLE), each.name))
 
 

@@ -150,6 +150,12 @@ def _location(location: str | None, dialect: Dialect) -> str | None:
         if dialect is Dialect.ATHENA:
             raise BadOption("location", "Athena needs the place of the files, as s3://bucket/path/")
         return None
+    if dialect is Dialect.DUCKDB:
+        # A path of its own machine, in quotes.
+        if len(location) > MAX_LOCATION or not location.isprintable():
+            message = f"is at most {MAX_LOCATION} characters, none of them a control character"
+            raise BadOption("location", message)
+        return location
     if len(location) > MAX_LOCATION or not _LOCATION.fullmatch(location):
         message = f"is a URL of at most {MAX_LOCATION} characters without quotes, spaces or `;`"
         raise BadOption("location", message)

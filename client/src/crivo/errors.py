@@ -38,6 +38,10 @@ class InvalidSource(CrivoError, ValueError):
     """What is to be sent to a dataset cannot be: there is nothing, or a name is not UTF-8."""
 
 
+class EmptyName(CrivoError, ValueError):
+    """An id or a name is empty: nothing was requested."""
+
+
 class NothingToSend(InvalidSource):
     """There are no files, or none that is new."""
 

@@ -41,6 +41,8 @@ Job: TypeAlias = Callable[[], Flow[None]]
 PARALLEL: Final = 4
 _OK: Final = 200
 _APPEND: Final = "append"
+# Of the paths that are left out.
+_SHOWN: Final = 10
 _PATH_POINTER: Final = "/path"
 # Refusals of a part for what is in it.
 _BAD: Final = frozenset({"invalid-part", "invalid-records", "part-too-large", "unusable-keys"})
@@ -70,7 +72,10 @@ class Sending:
         if not found.files:
             patterns = " or ".join(map(repr, options.get("include", ())))
             matching = f" whose whole name matches {patterns}" if patterns else ""
-            raise NothingToSend(f"{source}: holds no files{matching} to send")
+            left_out = ", ".join(found.left_out[:_SHOWN])
+            more = f" and {len(found.left_out) - _SHOWN:,} more" if found.left_out[_SHOWN:] else ""
+            others = f", and {left_out}{more} are left out" if left_out else ""
+            raise NothingToSend(f"{source}: holds no files{matching} to send{others}")
         for each in found.files:
             check_name(each.name)
         self._session = session.patient()

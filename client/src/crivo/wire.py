@@ -12,7 +12,7 @@ from msgspec import DecodeError, Struct, ValidationError
 from msgspec.structs import replace
 
 from crivo.bodies import Body
-from crivo.errors import CrivoError, InvalidUrl, UnexpectedResponse, refusal
+from crivo.errors import CrivoError, EmptyName, InvalidUrl, UnexpectedResponse, refusal
 from crivo.json_text import decode
 
 T = TypeVar("T")
@@ -107,7 +107,10 @@ def segment(text: object) -> str:
 
 
 def path_to(collection: str, name: object, part: str = "") -> str:
-    """Return the path of a resource of a collection, or of a part of it."""
+    """Return the path of a resource of a collection, or of a part of it. Raises EmptyName."""
+    if not str(name):
+        # It would be the path of the collection.
+        raise EmptyName(f"an empty text names none of the {collection}")
     path = f"/{collection}/{segment(name)}"
     return f"{path}/{part}" if part else path
 

@@ -70,20 +70,22 @@ def test_a_table_has_the_types(database: duckdb.DuckDBPyConnection) -> None:
 def test_a_view_reads_the_files(
     database: duckdb.DuckDBPyConnection, tmp_path: Path, kind: str
 ) -> None:
-    folder = tmp_path / "events" / "year=2026"
+    place = tmp_path / "who's ü (1)"
+    folder = place / "year=2026"
     folder.mkdir(parents=True)
     lines = folder / "part.json"
     lines.write_text(json.dumps(_EVENT) + "\n" + json.dumps({"id": 2}) + "\n")
+    quoted = str(folder).replace("'", "''")
     if kind == "parquet":
         database.execute(ddl(_SCHEMA, "duckdb", name="staged", location=str(lines), format="json"))
-        database.execute(f"COPY staged TO '{folder}/part.parquet'")
+        database.execute(f"COPY staged TO '{quoted}/part.parquet'")
 
     database.execute(
         ddl(
             _SCHEMA,
             "duckdb",
             format=kind,
-            location=str(tmp_path / "events"),
+            location=str(place),
             partition=["year:smallint"],
         )
     )

@@ -1,19 +1,21 @@
 """`crivo get` and `crivo datasets …`: find records, list and download datasets."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, cast
 
 from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
 from msgspec import Raw
 
-from crivo.cli.arguments import Limit, Service
+from crivo.cli.arguments import Limit, SendService, Service
 from crivo.cli.exit_codes import UsageError
 from crivo.cli.output import page_size, say, write_bytes, write_json
 from crivo.cli.progress import transferring
 from crivo.dataset_models import Dataset, RecordDocument
 from crivo.errors import UnexpectedResponse
+from crivo.options import DatasetOptions
 from crivo.record_flows import MAX_HISTORY, Key
 from crivo.saving import replacing
 from crivo.sync.client import Crivo
@@ -21,7 +23,43 @@ from crivo.sync.client import Crivo
 # A number as JSON writes it.
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
-datasets = App(name="datasets", help="List, show, download and delete datasets.", sort_key=12)
+datasets = App(
+    name="datasets", help="Create, list, show, download and delete datasets.", sort_key=12
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class DatasetFlags:
+    """What a dataset is."""
+
+    format: Annotated[
+        Literal["jsonl", "text", "csv", "bytes"], Parameter(help="What its files are.")
+    ] = "jsonl"
+    pointer: Annotated[
+        str | None,
+        Parameter(name="--key", help="JSON pointer to the key of a record, such as `/pk`."),
+    ] = None
+    schema: Annotated[str | None, Parameter(help="That of its records, such as `events@3`.")] = None
+    description: Annotated[str | None, Parameter(help="A text for people.")] = None
+    keep_snapshots: Annotated[
+        PositiveInt | None, Parameter(help="How many of the newest snapshots are kept.")
+    ] = None
+    keep_days: Annotated[
+        PositiveInt | None, Parameter(help="For how many days snapshots are kept.")
+    ] = None
+
+    def options(self) -> DatasetOptions:
+        """Return the options that were given."""
+        given = {
+            "format": self.format,
+            "key": self.pointer,
+            "schema": self.schema,
+            "description": self.description,
+            "keep_snapshots": self.keep_snapshots,
+            "keep_days": self.keep_days,
+        }
+        return cast(DatasetOptions, {k: v for k, v in given.items() if v is not None})
 
 
 def get(
@@ -80,6 +118,25 @@ def list_datasets(*, limit: Limit = 20, service: Service | None = None) -> None:
             limit=limit,
             drop=("files", "key", "format"),
         )
+
+
+@datasets.command
+def create(
+    dataset: str, /, *, flags: DatasetFlags | None = None, service: SendService | None = None
+) -> None:
+    """Create an empty dataset, or change its description and retention; omitted ones are reset.
+
+    `crivo send` creates one, too. A pipe needs one that exists.
+
+    Parameters
+    ----------
+    dataset
+        The name.
+    """
+    service, flags = service or SendService(), flags or DatasetFlags()
+    with service.client() as client:
+        found = client.datasets.put(dataset, **flags.options())
+    service.output.document(found, found.name)
 
 
 @datasets.command

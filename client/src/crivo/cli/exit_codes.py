@@ -5,6 +5,7 @@ from typing import Final
 
 from crivo.errors import (
     CrivoError,
+    EmptyName,
     ExportInProgress,
     InvalidKey,
     InvalidSource,
@@ -67,7 +68,14 @@ def exit_code_of(error: CrivoError) -> ExitCode:
             return ExitCode.STILL_RUNNING
         case NoResult() | ScriptRejected() | SchemaRejected():
             return ExitCode.FAILED
-        case UsageError() | InvalidUrl() | InvalidKey() | InvalidSource() | QueryRefused():
+        case (
+            UsageError()
+            | EmptyName()
+            | InvalidUrl()
+            | InvalidKey()
+            | InvalidSource()
+            | QueryRefused()
+        ):
             return ExitCode.USAGE
         case Unreachable() | UnexpectedResponse() | Unavailable():
             return ExitCode.UNREACHABLE

@@ -48,6 +48,21 @@ class Choices(Struct, frozen=True, kw_only=True):
             facts["levels"] = ",".join(map(_level, self.partition_by))
         return facts
 
+    def missing_columns(self) -> Sequence[str]:
+        """Name the key and the time that decides where they are no columns.
+
+        An export can only be continued if its files have them.
+        """
+        if self.deduplicate is None:
+            return []
+        key, latest = self.deduplicate.key, self.deduplicate.latest_by
+        needed = [*([key] if isinstance(key, str) else key), *([latest] if latest else [])]
+        if self.columns is None:
+            # All members are columns, but none that is nested.
+            return [each for each in needed if each.count("/") > 1]
+        chosen = {pointer for pointer, _ in self.pointers().values()}
+        return [each for each in dict.fromkeys(needed) if each not in chosen]
+
     def written(self) -> Mapping[str, str]:
         """Return all but the columns in a form to compare."""
         facts = self.facts()

@@ -7,12 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from crivo.cli.arguments import Service, Timeout, split_reference
+from crivo.cli.arguments import Service, Timeout
 from crivo.cli.export_choices import wanted_choices
 from crivo.cli.export_errors import naming_options
 from crivo.cli.export_fields import Fields
 from crivo.cli.export_flags import ExportFlags
-from crivo.cli.export_target import require_replaceable, reserved
+from crivo.cli.export_target import last_snapshot, require_replaceable, reserved
 from crivo.cli.export_view import download_command, download_files, print_export, wait_for_export
 from crivo.cli.output import say
 from crivo.sync.client import Crivo
@@ -52,18 +52,34 @@ def export(
     folder = None if "://" in to else Path(to)
     reservation = nullcontext() if folder is None else reserved(folder)
     with service.client() as client, naming_options(), reservation as locked:
+        source = client.datasets.show(dataset)
         # What a script returns cannot be seen before.
-        fields = Fields(None if flags.script else _first_record(client, dataset))
+        record = None if flags.script else _first_record(client, dataset)
+        fields = Fields(record)
+        if record is not None and record.lstrip().startswith(b"["):
+            say(
+                "crivo: the first record is an array; `jq -c '.[]' FILE` writes a record a line, "
+                "to be sent again"
+            )
         options = flags.options(fields, to=to if folder is None else None)
         if folder is None and force:
             options["replace"] = True
+        if flags.since == "last":
+            last = last_snapshot(client, folder or to, source)
+            if last is None:
+                say(
+                    f"crivo: --since last: {to} has no export of {source.name} yet; all is exported"
+                )
+            else:
+                options["since"] = last
         if folder is not None and not force:
-            name, snapshot = split_reference(dataset)
+            snapshot = source.snapshot or source.latest_snapshot
             require_replaceable(
                 client,
                 folder,
-                dataset=name,
-                snapshot=int(snapshot) if snapshot.isdecimal() else None,
+                dataset=source.name,
+                dataset_id=source.id,
+                snapshot=None if snapshot is None else snapshot.number,
                 choices=wanted_choices(options),
             )
         queued = client.exports.create(dataset, **options)

@@ -16,6 +16,7 @@ _OPTIONS: Final = {
     r"^/labels(/[^:]*)?: ": "--label: ",
     r"^/(since|script|to): ": r"--\1: ",
     r"^query parameter (location|name|dialect|partition): ": r"--\1: ",
+    r"; add it to `columns`; ": "; add it by --column; ",
     r"; omit `since` ": "; omit --since ",
     r"; `\"replace\": true` ": "; --force ",
     r"\(PUT /pipes/NAME with (\{.*\})\)": r"(`crivo pipes put NAME FILE`, FILE having \1)",

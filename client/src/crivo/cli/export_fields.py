@@ -47,7 +47,9 @@ class Fields:
         if self._known is None or name in self._known:
             return _pointer((name,))
         found: list[Sequence[str]] = [(each,) for each in self._known if each.endswith(f"_{name}")]
-        found += [each for each in self._nested if each[-1] == name or ".".join(each) == name]
+        found += [
+            each for each in self._nested if name in (each[-1], ".".join(each), "/".join(each))
+        ]
         match [_pointer(each) for each in found]:
             case [only] if len(found[0]) == 1:
                 return only

@@ -44,10 +44,10 @@ class ExportFlags:
         ),
     ] = ()
     since: Annotated[
-        PositiveInt | None,
+        PositiveInt | Literal["last"] | None,
         Parameter(
             help="A snapshot that was exported with the same options: only what has changed since "
-            "is written."
+            "is written. `last` is that of the export in --to; without one, all is written."
         ),
     ] = None
     script: Annotated[
@@ -79,7 +79,7 @@ class ExportFlags:
             "deduplicate": self._deduplicate(fields, latest),
             "partition_by": levels,
             "columns": fields.columns(self.column) or None,
-            "since": self.since,
+            "since": None if self.since == "last" else self.since,
             "script": self.script,
             "on_bad_row": None if self.bad_rows == "fail" else self.bad_rows.replace("-", "_"),
             "labels": labels_argument(self.label) or None,

@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
+from uuid import UUID
 
 from msgspec import DecodeError, Raw, Struct, ValidationError, json
 
 from crivo.cli.exit_codes import UsageError
 from crivo.cli.export_choices import Choices, choices_of
 from crivo.cli.output import say
+from crivo.dataset_models import Dataset
 from crivo.errors import NotFound
 from crivo.export_folder import manifests_in
 from crivo.export_lock import OWN, LockedFolder
@@ -19,7 +22,7 @@ from crivo.sync.client import Crivo
 
 
 class _Published(Struct, frozen=True, kw_only=True):
-    export: str
+    export: UUID
     input: SnapshotRef
     files: list[Raw]
 
@@ -42,25 +45,24 @@ def require_replaceable(
     folder: Path,
     *,
     dataset: str,
+    dataset_id: UUID | None,
     snapshot: int | None,
     choices: Choices,
-    export: str | None = None,
+    export: UUID | None = None,
 ) -> None:
     """Raise UsageError if a directory has what an export would replace by something else.
 
-    That is another dataset, a later snapshot, or an export with other choices.
+    That is another dataset, a later snapshot, or an export with other choices. A `dataset_id` of
+    None: there is no dataset of that name any more.
     """
-    for path in manifests_in(folder):
-        try:
-            found = json.decode(path.read_bytes(), type=_Published)
-        except (DecodeError, ValidationError, OSError):
-            # The download names it.
-            continue
+    for found in _published_in(folder):
         if found.export == export:
             continue
         reason = None
         if found.input.dataset != dataset:
             reason = f"not of {dataset}"
+        elif _is_recreated(dataset_id, after=found.export, before=export):
+            reason = f"from before {dataset} was deleted and created again"
         elif snapshot is not None and found.input.snapshot > snapshot:
             reason = f"which is newer than {dataset}@{snapshot}"
         elif differences := choices.differences(_choices(client, found.export) or choices):
@@ -70,6 +72,46 @@ def require_replaceable(
                 f"--to: {folder} has an export of {found.input} ({len(found.files):,} files), "
                 f"{reason}; --force replaces it"
             )
+
+
+def last_snapshot(client: Crivo, folder: Path | str, dataset: Dataset) -> int | None:
+    """Return the snapshot of a dataset whose export is at a place; None: there is none.
+
+    The place is a directory, or the URL of a destination.
+    """
+    if isinstance(folder, Path):
+        found = [
+            (each.export, each.input.snapshot)
+            for each in _published_in(folder)
+            if each.input.dataset == dataset.name
+        ]
+    else:
+        exports = client.exports.list(dataset=dataset.name, status="succeeded", page_size=20)
+        at = folder.rstrip("/")
+        # The newest first; a destination has one.
+        found = [
+            (each.id, each.input.snapshot)
+            for each in islice(
+                (e for e in exports if (choices_of(e).to or "").rstrip("/") == at), 1
+            )
+        ]
+    of_this = [each for each in found if not _is_recreated(dataset.id, after=each[0])]
+    return max(of_this)[1] if of_this else None
+
+
+def _published_in(folder: Path) -> Iterator[_Published]:
+    for path in manifests_in(folder):
+        # The download names one that cannot be read.
+        with suppress(DecodeError, ValidationError, OSError):
+            yield json.decode(path.read_bytes(), type=_Published)
+
+
+def _is_recreated(dataset: UUID | None, *, after: UUID, before: UUID | None = None) -> bool:
+    """Return whether the dataset of a name was created after an export of that name.
+
+    Ids begin with the time. Of an export that is itself from before, the dataset says nothing.
+    """
+    return dataset is not None and after < dataset and (before is None or dataset < before)
 
 
 def _require_writable(folder: Path) -> None:
@@ -85,7 +127,7 @@ def _require_writable(folder: Path) -> None:
         )
 
 
-def _choices(client: Crivo, export: str) -> Choices | None:
+def _choices(client: Crivo, export: UUID) -> Choices | None:
     """Return the choices of an export; None: the service does not know it any more."""
     try:
         return choices_of(client.exports.show(export))

@@ -1,6 +1,6 @@
 """Wait for exports, download their files, and show what they have written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +9,15 @@ from crivo.cli.export_choices import choices_of
 from crivo.cli.export_target import warn_of_others
 from crivo.cli.output import say, write_json
 from crivo.cli.progress import transferring
-from crivo.errors import CrivoError, InvalidRequest, NotFinished, NotFound, Refused, Unreachable
+from crivo.errors import (
+    CrivoError,
+    Gone,
+    InvalidRequest,
+    NotFinished,
+    NotFound,
+    Refused,
+    Unreachable,
+)
 from crivo.export_flows import require_success
 from crivo.export_lock import LockedFolder
 from crivo.export_models import Export, Manifest, ValuePlace, place_of
@@ -18,6 +26,8 @@ from crivo.sync.client import Crivo
 # Of more partitions, those at either end are printed.
 _MAX_PARTITIONS: Final = 50
 _AT_EITHER_END: Final = 10
+# The folder of the rows that lack a level's value.
+_NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
 def download_command(export: str, folder: Path, *, force: bool) -> str:
@@ -63,6 +73,9 @@ def download_files(client: Crivo, export: str, folder: LockedFolder, *, force: b
     try:
         with transferring("downloading") as show:
             manifest = client.exports.download(export, folder, on_progress=show)
+    except (Gone, NotFound):
+        # The files will not come back.
+        raise
     except (KeyboardInterrupt, CrivoError, OSError):
         command = download_command(export, folder.path, force=force)
         say(f"crivo: `{command}` goes on with the download")
@@ -96,6 +109,11 @@ def print_export(client: Crivo, export: Export, service: Service) -> None:
         )
     say_script_failures(export)
     _warn_of_columns(export)
+    if export.run is None and (missing := choices_of(export).missing_columns()):
+        say(
+            f"crivo: the files have no column of {' and '.join(missing)}, so --since cannot "
+            f"continue this export; {_as_columns(missing)} lets it"
+        )
     choices = "".join(f"; {name} {fact}" for name, fact in choices_of(export).facts().items())
     since = "" if export.since is None else f" since {export.since}"
     say(
@@ -144,6 +162,13 @@ def _warn_of_columns(export: Export) -> None:
     ):
         if names:
             say(f"crivo: no row has a value for {', '.join(names)}; check {option}")
+    levels = [e for e in columns if e.source == "partition" and e.nulls and e not in empty]
+    if levels:
+        rows = ", ".join(f"{each.name} ({each.nulls:,} rows)" for each in levels)
+        say(
+            f"crivo: levels lack values: {rows}, which are in {_NO_VALUE}; pandas.read_parquet "
+            "then needs partitioning=pyarrow.dataset.partitioning(flavor='hive')"
+        )
     for each in columns:
         if each.mixed_at is not None:
             say(
@@ -155,6 +180,10 @@ def _warn_of_columns(export: Export) -> None:
 
 def _place(at: ValuePlace) -> str:
     return place_of(at.path, at.line, at.record)
+
+
+def _as_columns(pointers: Sequence[str]) -> str:
+    return " ".join(f"--column {each.rpartition('/')[2]}={each}" for each in pointers)
 
 
 def _kept(client: Crivo, export: Export) -> str:

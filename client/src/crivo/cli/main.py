@@ -55,6 +55,9 @@ http://127.0.0.1:8000. Results go to standard output, messages to standard error
 Shown: TypeAlias = CrivoError | OSError | RecursionError | UnicodeError
 
 _UNAUTHORIZED: Final = 401
+_SERVICE_OPTION: Final = re.compile(
+    r"(?P<flag>--json)|((?P<key>--key)|--api-key|--url)(?P<value>=.*)?", re.DOTALL
+)
 # Routes that the API's messages name, and the commands for them.
 _COMMANDS: Final = {
     r"/scripts": "scripts list",
@@ -79,6 +82,19 @@ _COMMANDS: Final = {
     r"/batches/([^/ ?]+)": r"batches show \1",
     r"/executions/([^/ ?]+)": r"executions show \1",
     r"/executions/([^/ ]+)\?wait=\d+": r"watch \1",
+}
+# Requests that change something, and the commands for them.
+_CHANGES: Final = {
+    r"PUT /datasets/([^/ ]+)(?= creates)": r"datasets create \1",
+    r"PUT /datasets/([^/ ]+)/files/<path>(?= publishes)": r"send DIR \1",
+    r"DELETE /datasets/([^/ ]+)$": r"datasets delete \1 --yes",
+    r"PUT /pipes/([^/ ]+)(?= makes)": r"pipes put \1 FILE",
+    r"DELETE /pipes/([^/ ?]+)\?erase=true": r"pipes delete \1 --erase",
+    r"POST /runs/([^/ ]+)/(cancel|replay)(?= )": r"runs \2 \1",
+    r"POST /exports/([^/ ]+)/cancel(?= )": r"exports cancel \1",
+    r'PATCH /(scripts|schemas)/([^/ ]+) with \{"archived": false\}': r"\1 restore \2",
+    r"POST /scripts/([^/ ]+)/versions or PUT /scripts/[^/ ]+": r"scripts push FILE --name \1",
+    r"POST /replays(?= )": "batches replay",
 }
 # Members and parameters that the API's messages name, and the options for them.
 _OPTIONS: Final = {
@@ -145,7 +161,9 @@ def run_arguments(arguments: list[str]) -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a text file
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a text file
     try:
-        build()(arguments)
+        app = build()
+        arguments = _service_last(app, arguments)
+        app(arguments)
         sys.stdout.flush()
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else ExitCode.OK
@@ -164,6 +182,19 @@ def run_arguments(arguments: list[str]) -> int:
         _name_key(error, arguments)
         return code
     return ExitCode.OK
+
+
+def _service_last(app: App, arguments: list[str]) -> list[str]:
+    """Move options of the service that stand before the command to where commands take them."""
+    first: list[str] = []
+    rest = list(arguments)
+    while rest and (found := _SERVICE_OPTION.fullmatch(rest[0])):
+        # To some commands --key is that of records.
+        first.append("--api-key" + rest.pop(0)[5:] if found["key"] else rest.pop(0))
+        if found["value"] is None and not found["flag"] and rest:
+            first.append(rest.pop(0))
+    command, _, after = app.parse_commands(rest)
+    return [*command, *first, *after] if command else rest
 
 
 def _reported(error: Shown, *, as_json: bool) -> ExitCode:
@@ -226,9 +257,8 @@ def _for_the_command_line(message: str) -> str:
     """Name commands and options instead of the API's routes and members."""
     for route, command in _COMMANDS.items():
         message = re.sub(rf"GET {route}(?= )", f"`crivo {command}`", message)
-    message = re.sub(
-        r"DELETE /pipes/([^/ ?]+)\?erase=true", r"`crivo pipes delete \1 --erase`", message
-    )
+    for request, command in _CHANGES.items():
+        message = re.sub(request, f"`crivo {command}`", message)
     for member, option in _OPTIONS.items():
         message = message.replace(member, option)
     return message

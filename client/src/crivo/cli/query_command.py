@@ -19,6 +19,13 @@ from crivo.saving import replacing
 # More are for a file.
 _MAX_ROWS_OF_A_TERMINAL: Final = 1_000
 _CHUNK_BYTES: Final = 1 << 20
+_FORMATS: Final[dict[str, Literal["csv", "json", "parquet"]]] = {
+    ".csv": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".parquet": "parquet",
+}
 
 
 def query(
@@ -48,14 +55,17 @@ def query(
         By default a table, which in a pipe is lines of values between tabs, without the columns'
         names; csv and json have them.
     out
-        The file to write instead of standard output.
+        The file to write instead of standard output. Without --format, its name says which:
+        .csv, .json, .jsonl, .ndjson or .parquet.
     """
     service = service or Service()
-    chosen = format_ or ("json" if service.as_json else "table")
+    chosen = format_ or _format_of(out) or ("json" if service.as_json else "table")
     if chosen == "parquet" and out is None:
         raise UsageError("--format parquet: is no text for standard output; name a file by --out")
     if chosen == "table" and out is not None:
-        raise UsageError("--out: also takes --format csv, json or parquet")
+        raise UsageError("--out: also takes --format csv, json or parquet, or a name that ends so")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise UsageError(f"--out: there is no directory {out.parent}")
     try:
         # DuckDB is an extra.
         from crivo.queries.cache import cache_folder, scratch  # noqa: PLC0415
@@ -67,7 +77,11 @@ def query(
     cache = cache_folder()
     with scratch(cache) as folder, Query(text, folder=folder) as asked:
         with service.client() as client, transferring("downloading") as show:
-            asked.prepare(Tables(client, cache, show))
+            warnings: list[str] = []
+            asked.prepare(Tables(client, cache, show, warnings.append))
+        if not service.as_json:
+            for each in warnings:
+                say(f"crivo: {each}")
         if chosen == "table":
             _print_table(*asked.rows())
             return
@@ -79,6 +93,11 @@ def query(
             with replacing(out) as file:
                 for chunk in chunks:
                     file.write(chunk)
+
+
+def _format_of(out: Path | None) -> Literal["csv", "json", "parquet"] | None:
+    """Return the format that a file's name says."""
+    return None if out is None else _FORMATS.get(out.suffix.lower())
 
 
 def _print_table(columns: Sequence[str], rows: Iterator[tuple[object, ...]]) -> None:

@@ -14,8 +14,10 @@ from crivo.cli.exit_codes import UsageError
 from crivo.cli.folder_watch import Target, show_failure, watch_folder
 from crivo.cli.output import say
 from crivo.cli.progress import transferring
-from crivo.dataset_models import Totals
+from crivo.cli.send_hints import hint_at_array, is_of_other_format
+from crivo.dataset_models import Sent, Totals
 from crivo.errors import Conflict, CrivoError, NothingNew, NotPublished
+from crivo.folders import find_files
 from crivo.options import SendOptions
 from crivo.sending import PARALLEL
 from crivo.sync.client import Crivo
@@ -105,7 +107,7 @@ def send(
         if flags.mode != "append":
             raise UsageError("--only-new: adds files, so --mode is append")
         options["only_new"] = True
-    with service.client() as client, _naming_empty(client, dataset, service):
+    with service.client() as client, _naming_empty(client, source, dataset, service):
         try:
             with transferring("sending") as show:
                 options["on_progress"] = show
@@ -127,23 +129,47 @@ def send(
         "left out": ", ".join(sent.left_out) or None,
     }
     service.output.facts(sent, facts)
-    if sent.missing_keys and not service.as_json:
-        say(f"crivo: {sent.missing_keys} of {sent.records} records have no key; none finds them")
+    if not service.as_json:
+        _name_odd_records(source, flags, sent)
 
 
 @contextmanager
-def _naming_empty(client: Crivo, dataset: str, service: SendService) -> Iterator[None]:
-    """Say how a dataset that an earlier failure has left empty is made anew."""
+def _naming_empty(
+    client: Crivo, source: Path, dataset: str, service: SendService
+) -> Iterator[None]:
+    """Say what is to be done about a dataset that has been created, and stays empty."""
     try:
         yield
-    except (NotPublished, Conflict):
+    except (NotPublished, Conflict) as error:
         with suppress(CrivoError):
             if not service.as_json and client.datasets.show(dataset).latest_snapshot is None:
+                delete = f"`crivo datasets delete {dataset} --yes`"
                 say(
-                    f"crivo: {dataset} exists and is empty; `crivo datasets delete {dataset} --yes`"
-                    " lets it be made anew, with another format, key or schema"
+                    f"crivo: {dataset} exists and is empty; {delete} lets it be made anew, with "
+                    "another format, key or schema"
+                    if _may_be_otherwise(source, error)
+                    else f"crivo: {dataset} exists and is empty: it takes the mended files, or "
+                    f"{delete} deletes it"
                 )
         raise
+
+
+def _may_be_otherwise(source: Path, error: NotPublished | Conflict) -> bool:
+    """Whether the dataset may have the wrong format, key or schema, and not the files a fault."""
+    if isinstance(error, Conflict):
+        return True
+    folder = source if source.is_dir() else source.parent
+    return any(is_of_other_format(each, folder / each.path) for each in error.bad_lines[:1])
+
+
+def _name_odd_records(source: Path, flags: SendFlags, sent: Sent) -> None:
+    """Say that records have no key, or that each file is one record, and an array."""
+    if sent.records == sent.files:
+        path = find_files(source, include=flags.include).files[0].path
+        if hint := hint_at_array(path):
+            say(f"crivo: {path}: {hint}")
+    if sent.missing_keys:
+        say(f"crivo: {sent.missing_keys} of {sent.records} records have no key; none finds them")
 
 
 def _facts(totals: Totals, *, bad_lines: int) -> dict[str, object]:

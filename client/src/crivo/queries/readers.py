@@ -46,21 +46,25 @@ def write_parquet(database: DuckDBPyConnection, source: str, target: Path) -> No
     interruptible(database, lambda: database.execute(copy))
 
 
+def column_types(database: DuckDBPyConnection, written: Path) -> dict[str, str]:
+    """Return the types of a Parquet file's columns, by name."""
+    rows = database.execute(f"DESCRIBE FROM read_parquet({as_list([written])})").fetchall()
+    return {str(row[0]): str(row[1]) for row in rows}
+
+
 def exact_columns(
-    database: DuckDBPyConnection, files: Sequence[Path], written: Path
+    database: DuckDBPyConnection, files: Sequence[Path], types: Mapping[str, str]
 ) -> dict[str, str] | None:
     """Return the types for columns of JSON where a double has taken whole numbers.
 
     They become the text of their JSON, which keeps all digits. None: there are none.
     """
-    rows = database.execute(f"DESCRIBE FROM read_parquet({as_list([written])})").fetchall()
-    types = {str(row[0]): str(row[1]) for row in rows}
     inexact = [
         name
         for name, type_ in types.items()
         if "DOUBLE" in type_ and _has_larger_integers(database, files, name)
     ]
-    return types | dict.fromkeys(inexact, "JSON") if inexact else None
+    return {**types} | dict.fromkeys(inexact, "JSON") if inexact else None
 
 
 def as_identifier(name: str) -> str:
