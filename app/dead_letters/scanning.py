@@ -76,7 +76,7 @@ def _failure(prefix: str) -> str:
           AND (parameters.script_version IS NULL
                OR s.{prefix}script_version = parameters.script_version)
           AND (parameters.pointer IS NULL OR parameters.pointer = ANY (s.{prefix}pointers))
-    """.strip("\n")  # noqa: S608 - put together from constants
+    """.strip("\n")
 
 
 _MATCHES = f"""
@@ -96,7 +96,7 @@ matching AS (
       AND (parameters.created_before IS NULL OR s.created_at < parameters.created_before)
       AND (NOT parameters.kept_only OR s.state <> 'erased')
       AND (parameters.has_line_feed IS NULL OR s.has_line_feed = parameters.has_line_feed)
-"""
+"""  # noqa: S608 - put together from constants
 
 _OLDEST_OF_TENANT = "    ORDER BY d.id"
 _OLDEST_OF_PIPE = "    ORDER BY d.pipe_id, d.id"

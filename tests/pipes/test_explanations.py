@@ -43,13 +43,17 @@ def test_an_event_chooses_its_schema(system: System, dataset: str) -> None:
     kinds = [each["kind"] for each in letters]
     assert sorted(kinds) == ["input_schema_mismatch", *["unknown_schema"] * 4]
     messages = {each["error"]["message"] for each in letters if each["kind"] == "unknown_schema"}
+    no_string = "/domain: is no string, and the schema is chosen by it"
+    no_name = (
+        f"and none can have that name, which is {NAMES}; the script of a re-drive can write others"
+        " into the event"
+    )
+    lines = "an array is one event; several are sent as lines (application/x-ndjson)"
     assert messages == {
         f"there is no schema '{prefix}shoe.order'",
-        f"there is no schema '{prefix}Shop.order'; and none can have that name, which is {NAMES}; "
-        "the script of a re-drive can write others into the event",
-        "/domain: is no string, and the schema is chosen by it",
-        "/domain: is no string, and the schema is chosen by it; an array is one event; several are"
-        " sent as lines (application/x-ndjson)",
+        f"there is no schema '{prefix}Shop.order'; {no_name}",
+        no_string,
+        f"{no_string}; {lines}",
     }
     assert lines_of(system, dataset) == [order, refund]
 

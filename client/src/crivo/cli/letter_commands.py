@@ -31,7 +31,10 @@ class LetterFlags:
     """Conditions on dead letters; all of them apply."""
 
     pipe: Annotated[str | None, Parameter(help="Only those of a pipe.")] = None
-    kind: Annotated[ErrorKind | None, Parameter(help="Only those that have failed in this way, at first or last.")] = None
+    kind: Annotated[
+        ErrorKind | None,
+        Parameter(help="Only those that have failed in this way, at first or last."),
+    ] = None
     state: Annotated[str | None, Parameter(help="Only dead, moved, dropped or erased ones.")] = None
     schema: Annotated[str | None, Parameter(help="Only those that events@3 refused.")] = None
     script: Annotated[str | None, Parameter(help="Only those that clean@7 failed on.")] = None

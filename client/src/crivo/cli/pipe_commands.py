@@ -148,15 +148,11 @@ def delete(
 
 @contextmanager
 def _lines_of(file: str) -> Iterator[BinaryIO]:
-    """Open the lines to send. Raises UsageError."""
+    """Open the lines to send. Raises OSError."""
     if file == "-":
         yield sys.stdin.buffer
         return
-    try:
-        lines = Path(file).open("rb")
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from None
-    with lines:
+    with Path(file).open("rb") as lines:
         yield lines
 
 

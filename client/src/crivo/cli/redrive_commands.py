@@ -33,7 +33,9 @@ class RedriveFlags:
     execution: Annotated[
         str | None, Parameter(help="The failed executions of a script, such as `cards@3`.")
     ] = None
-    kind: Annotated[ErrorKind | None, Parameter(help="Only what has failed in this way, at first or last.")] = None
+    kind: Annotated[
+        ErrorKind | None, Parameter(help="Only what has failed in this way, at first or last.")
+    ] = None
     schema: Annotated[str | None, Parameter(help="Only letters that events@3 refused.")] = None
     failed_script: Annotated[str | None, Parameter(help="Only letters that clean@6 failed on.")] = (
         None
