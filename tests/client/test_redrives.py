@@ -33,8 +33,8 @@ def test_failed_work_is_planned_tried_and_waited_for(
     assert (found["moved"], found["failed_again"], found["remaining"]) == (1, 1, 0)
     again = crivo(*chosen, "--wait")
     assert again.code == ExitCode.FAILED
-    # The counts once, and the failure.
-    assert [len(again.text.splitlines()), "0 of 1 moved" in again.text] == [2, True]
+    assert "0 of 1 moved" in again.text
+    # Not once more.
     assert "moved" not in again.err
     assert client.redrives.wait(found["id"]).is_final
     assert found["id"] in [str(each.id) for each in client.redrives.list(status="finished")]
