@@ -31,17 +31,17 @@ def test_failed_work_is_planned_tried_and_waited_for(
     assert tried.code == ExitCode.FAILED
     found = json.loads(tried.text)
     assert (found["moved"], found["failed_again"], found["remaining"]) == (1, 1, 0)
-    again = crivo(*chosen, "--wait")
-    assert again.code == ExitCode.FAILED
-    assert "0 of 1 moved" in again.text
-    # Not once more.
-    assert "moved" not in again.err
     assert client.redrives.wait(found["id"]).is_final
     assert found["id"] in [str(each.id) for each in client.redrives.list(status="finished")]
     listed = crivo("redrives", "list", "--status", "finished", "--since", found["created_at"]).text
     assert listed.startswith(found["id"])
     assert crivo("redrives", "list", "--run", found["id"]).text == ""
     assert "1 of 2 moved" in crivo("redrives", "show", found["id"]).text
+    again = crivo(*chosen, "--wait")
+    assert again.code == ExitCode.FAILED
+    assert "0 of 1 moved" in again.text
+    # Not once more.
+    assert "moved" not in again.err
     assert crivo("redrive", "--run", "1", "--pipe", "p").code == ExitCode.USAGE
 
 
