@@ -33,6 +33,8 @@ _PLACE: Final = re.compile(r" - at `(?P<path>\$[^`]*)`\Z")
 _MAX_PLACE: Final = 300
 _MAX_MESSAGE: Final = 1_000
 _UNKNOWN: Final = "Object contains unknown field `"
+# What is looked into, part by part; a tuple has any number of one type.
+_PARTED: Final = (list, tuple, dict)
 # Longer names are truncated in pointers.
 _MAX_POINTED: Final = 100
 
@@ -143,7 +145,7 @@ def _take_apart(value: object, annotation: Any, path: tuple[str, ...], faults: l
                 faults.append(Fault((*path, name), message))
             _look(each, of_value, (*path, name), faults)
     elif isinstance(found, list):
-        [of_item] = get_args(inner)
+        of_item = get_args(inner)[0]
         for index, each in enumerate(found):
             _look(each, of_item, (*path, str(index)), faults)
     if len(faults) == before:
@@ -176,7 +178,7 @@ def unknown(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
 
 def _is_large(value: object, origin: object) -> bool:
     """Return whether a value is too large to examine; msgspec reports it if it comes first."""
-    return isinstance(value, Raw) and origin in (list, dict) and len(value) > _MAX_PART_BYTES
+    return isinstance(value, Raw) and origin in _PARTED and len(value) > _MAX_PART_BYTES
 
 
 def _fits(value: object, annotation: Any) -> bool:  # noqa: ANN401 - a type
@@ -201,8 +203,8 @@ def _opened(value: object, origin: object) -> Mapping[str, object] | list[object
         # Of a large object only the known members: there may be any number of others.
         found = _read(value, _shallow(origin))
         return None if found is None else _members(found)
-    if origin in (list, dict):
-        parts: list[object] | None = _read(value, list[Raw] if origin is list else dict[str, Raw])
+    if origin in _PARTED:
+        parts: list[object] | None = _read(value, dict[str, Raw] if origin is dict else list[Raw])
         return parts
     return None
 

@@ -17,12 +17,13 @@ _LARGE_BYTES: Final = 4 * 1024
 _TEXT: Final = "a text"
 _KINDS: Final = {b"{": "an object", b"[": "a list", b'"': _TEXT}
 
+# What a name consists of, in the words of a message.
+NAMES: Final = (
+    "lower-case letters, digits, '.', '_' and '-', beginning with a letter or a digit, 63 at most"
+)
 # Descriptions of the patterns in Crivo's structs.
 _PATTERNS: Final = {
-    r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)": (
-        "lower-case letters, digits, '.', '_' and '-', beginning with a letter or a digit, "
-        "63 at most"
-    ),
+    r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)": NAMES,
     r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$(?!\n)": (
         "letters, digits, '.', '_', '/' and '-', beginning with a letter or a digit, 63 at most"
     ),
@@ -94,7 +95,7 @@ def _words(kind: kinds.Type) -> str:  # noqa: C901, PLR0911, PLR0912 - one line 
             return "a timestamp with a UTC offset, such as 2026-01-31T12:00:00Z"
         case kinds.UUIDType():
             return "an id, such as 01a1fbeb-e362-742d-9594-29c5a8afd450"
-        case kinds.ListType():
+        case kinds.ListType() | kinds.VarTupleType():
             return f"a list{_count(kind.min_length, kind.max_length, 'items')}"
         case kinds.DictType():
             return f"an object{_count(kind.min_length, kind.max_length, 'members')}"

@@ -728,6 +728,7 @@ CREATE TABLE dead_letter_counts (
     shard smallint NOT NULL,
     dead bigint NOT NULL,
     moved bigint NOT NULL,
+    dropped bigint NOT NULL,
     erased bigint NOT NULL
 )
 WITH (fillfactor='50');
@@ -749,23 +750,33 @@ CREATE TABLE dead_letters (
     schema_version integer,
     script_id uuid,
     script_version integer,
+    last_kind text,
+    last_error bytea,
+    last_pointers bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    last_schema_id uuid,
+    last_schema_version integer,
+    last_script_id uuid,
+    last_script_version integer,
     attempts integer DEFAULT 1 NOT NULL,
     redrive_id uuid,
     created_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
     failed_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
     moved_at timestamp with time zone,
+    dropped_at timestamp with time zone,
     erased_at timestamp with time zone,
     retried_at timestamp with time zone,
     CONSTRAINT dead_letters_attempts_check CHECK ((attempts > 0)),
+    CONSTRAINT dead_letters_dropped_check CHECK (((state <> 'dropped'::text) OR (dropped_at IS NOT NULL))),
     CONSTRAINT dead_letters_erased_check CHECK (((state = 'erased'::text) = (erased_at IS NOT NULL))),
     CONSTRAINT dead_letters_event_check CHECK (((event IS NULL) = (state = 'erased'::text))),
     CONSTRAINT dead_letters_event_id_check CHECK (((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200))),
+    CONSTRAINT dead_letters_last_check CHECK (((num_nulls(last_kind, last_error) = ANY (ARRAY[0, 2])) AND (num_nulls(last_schema_id, last_schema_version) = ANY (ARRAY[0, 2])) AND (num_nulls(last_script_id, last_script_version) = ANY (ARRAY[0, 2])))),
     CONSTRAINT dead_letters_moved_check CHECK (((state <> 'moved'::text) OR (moved_at IS NOT NULL))),
     CONSTRAINT dead_letters_schema_check CHECK ((num_nulls(schema_id, schema_version) = ANY (ARRAY[0, 2]))),
     CONSTRAINT dead_letters_script_check CHECK ((num_nulls(script_id, script_version) = ANY (ARRAY[0, 2]))),
     CONSTRAINT dead_letters_sha256_check CHECK ((octet_length(sha256) = 32)),
     CONSTRAINT dead_letters_size_bytes_check CHECK (((size_bytes >= 0) AND (size_bytes <= 1048576))),
-    CONSTRAINT dead_letters_state_check CHECK ((state = ANY (ARRAY['dead'::text, 'moved'::text, 'erased'::text])))
+    CONSTRAINT dead_letters_state_check CHECK ((state = ANY (ARRAY['dead'::text, 'moved'::text, 'dropped'::text, 'erased'::text])))
 );
 
 COMMENT ON COLUMN dead_letters.pipe_id IS 'a pipe, which may have been deleted since';
@@ -774,15 +785,21 @@ COMMENT ON COLUMN dead_letters.event_id IS 'the event''s stable id, as the sink 
 
 COMMENT ON COLUMN dead_letters.sha256 IS 'of the event; it stays after the bytes are erased';
 
-COMMENT ON COLUMN dead_letters.error IS 'the error document of the last attempt, as ASCII JSON';
+COMMENT ON COLUMN dead_letters.error IS 'the error document of the pipe, as ASCII JSON';
 
-COMMENT ON COLUMN dead_letters.pointers IS 'hashes of the pointers in the error document';
+COMMENT ON COLUMN dead_letters.pointers IS 'hashes of the pointers in error';
 
 COMMENT ON COLUMN dead_letters.event IS 'the event as it arrived, byte for byte; NULL: erased';
 
 COMMENT ON COLUMN dead_letters.size_bytes IS 'of the event; it stays after the bytes are erased';
 
+COMMENT ON COLUMN dead_letters.last_error IS 'that of the last re-drive which has failed; NULL: none has';
+
+COMMENT ON COLUMN dead_letters.last_pointers IS 'hashes of those in last_error';
+
 COMMENT ON COLUMN dead_letters.redrive_id IS 'the re-drive that tries it, or has tried it last';
+
+COMMENT ON COLUMN dead_letters.dropped_at IS 'when a script has returned null for it in a re-drive';
 
 COMMENT ON COLUMN dead_letters.retried_at IS 'when its re-drive has tried it; NULL: it has not';
 
@@ -1226,6 +1243,7 @@ CREATE TABLE redrives (
     status text DEFAULT 'queued'::text NOT NULL,
     matched bigint NOT NULL,
     moved bigint DEFAULT 0 NOT NULL,
+    dropped bigint DEFAULT 0 NOT NULL,
     failed_again bigint DEFAULT 0 NOT NULL,
     left_out bigint DEFAULT 0 NOT NULL,
     failures bytea DEFAULT '\x5b5d'::bytea NOT NULL,
@@ -1239,7 +1257,8 @@ CREATE TABLE redrives (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     started_at timestamp with time zone,
     finished_at timestamp with time zone,
-    CONSTRAINT redrives_counts_check CHECK ((((moved + failed_again) + left_out) <= matched)),
+    CONSTRAINT redrives_counts_check CHECK (((((moved + dropped) + failed_again) + left_out) <= matched)),
+    CONSTRAINT redrives_dropped_check CHECK ((dropped >= 0)),
     CONSTRAINT redrives_failed_again_check CHECK ((failed_again >= 0)),
     CONSTRAINT redrives_finished_check CHECK (((status = ANY (ARRAY['finished'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
     CONSTRAINT redrives_kind_check CHECK ((kind = ANY (ARRAY['pipe'::text, 'run'::text, 'execution'::text]))),
@@ -1261,6 +1280,8 @@ END IS NOT NULL))
 COMMENT ON COLUMN redrives.filter IS 'what it matched, as JSON; bytes, as jsonb refuses some text';
 
 COMMENT ON COLUMN redrives.matched IS 'what it has marked as its own as it was created';
+
+COMMENT ON COLUMN redrives.dropped IS 'dead letters for which a script has returned null';
 
 COMMENT ON COLUMN redrives.left_out IS 'what could not be tried: erased since, or cut as it was kept';
 

@@ -50,8 +50,8 @@ async def count_dead_letters(
 ) -> LetterCounts:
     """Count dead letters.
 
-    By pipe and kind: how many are `dead`, `moved` by re-drives, and `erased`. Deleted letters are
-    not counted.
+    By pipe and kind: how many are `dead`, `moved` or `dropped` by re-drives, and `erased`. The kind
+    is that of the first failure. Deleted letters are not counted.
     """
     choices = read_query(request, reference.CountsQuery)
     return await service.count_letters(resources, tenant, choices.pipe or None)
@@ -66,7 +66,8 @@ async def count_dead_letters(
 async def download_dead_letters(request: AnyRequest, resources: Resources, tenant: UUID) -> Stream:
     """Download dead letters.
 
-    NDJSON, the oldest letters first. A line is an event, byte for byte, and erased ones are left
+    NDJSON, the oldest letters first: those that are `dead`, or in the state that `state` names,
+    which can be `all`. A line is an event, byte for byte, and erased ones are left
     out; if an event that matches has a line feed, which no line can hold, the response is a 409.
     With `form=full` a line is a letter as `GET /dead-letters/{letter}` shows it, with `event`, or
     with `event_base64` where the event is not JSON, has a line feed or blanks around it. `after`

@@ -21,7 +21,10 @@ Pipe = Annotated[
 ]
 Kind = Annotated[
     str,
-    Meta(pattern=r"^[a-z][a-z_]{0,62}$(?!\n)", description="kind of the error of the last attempt"),
+    Meta(
+        pattern=r"^[a-z][a-z_]{0,62}$(?!\n)",
+        description="kind of the error, of the pipe or of the last re-drive",
+    ),
 ]
 SchemaChoice = Annotated[
     str, Meta(max_length=200, description="a schema or a version of it: `events`, `events@3`")
@@ -44,7 +47,8 @@ class LetterConditions(
 ):
     """Conditions on dead letters, all of which must hold. Times are those of the first failure.
 
-    `schema` and `script` are those of the last attempt; `to` is exclusive.
+    `kind`, `schema`, `script` and `pointer` are about one failure: that of the pipe, or the last
+    one of a re-drive. `to` is exclusive.
     """
 
     pipe: Pipe | UnsetType = UNSET

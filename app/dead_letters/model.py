@@ -13,11 +13,13 @@ class LetterState(StrEnum):
     """Where a dead letter is on its way.
 
     `moved`: a re-drive has forwarded the event; the letter keeps when, by which one, and the bytes.
+    `dropped`: in a re-drive, a script has returned null for it; the bytes stay, too.
     `erased`: the event's bytes are gone for good.
     """
 
     DEAD = "dead"
     MOVED = "moved"
+    DROPPED = "dropped"
     ERASED = "erased"
 
 
@@ -50,9 +52,10 @@ class FailedAgain(Reason, frozen=True, kw_only=True):
 class LetterFilter(Struct, frozen=True, kw_only=True):
     """Conditions on dead letters; None matches every letter.
 
-    `schema` and `script` are ids with a version number, or None for all versions. `pointer` is
-    that of one of the letter's schema errors. Times are those of the first failure. `kept_only`
-    leaves erased letters out; `has_line_feed` is about the event's bytes.
+    `kind`, `schema`, `script` and `pointer` are about one failure, the first or the last. `schema`
+    and `script` are ids with a version number, or None for all versions. `pointer` is that of one
+    of the failure's schema errors. Times are those of the first failure. `kept_only` leaves erased
+    letters out; `has_line_feed` is about the event's bytes.
     """
 
     pipe_id: UUID | None = None
@@ -67,14 +70,23 @@ class LetterFilter(Struct, frozen=True, kw_only=True):
     has_line_feed: bool | None = None
 
 
+class LastFailure(Struct, frozen=True, kw_only=True):
+    """How the last re-drive that has failed at a dead letter did so."""
+
+    kind: str
+    error: WrittenError
+    schema: str | UnsetType = UNSET
+    script: str | UnsetType = UNSET
+
+
 class DeadLetter(Struct, frozen=True, kw_only=True):
     """An event that a pipe could not forward, and why.
 
     `pipe` is its name, or its id once it is deleted; `event_id` the stable id that the sink would
-    have got. `error` is that of the last attempt, with the versions of `schema` and `script` that
-    it was made with; `attempts` counts the pipe's and those of re-drives. `event_url` has the
-    bytes, which stay when the letter is `moved`, and are gone when it is `erased`: then `error`
-    has its kind only.
+    have got. `kind` and `error` say why the pipe has failed, with the versions of `schema` and
+    `script` that it had; `last_failure` says it of the last re-drive that has failed. `attempts`
+    counts the pipe's and those of re-drives. `event_url` has the bytes, which stay when the letter
+    is `moved` or `dropped`, and are gone when it is `erased`: then errors have their kinds only.
     """
 
     id: UUID
@@ -88,11 +100,13 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     error: WrittenError
     schema: str | UnsetType = UNSET
     script: str | UnsetType = UNSET
+    last_failure: LastFailure | UnsetType = UNSET
     attempts: int
     first_failed_at: datetime
     last_failed_at: datetime
     redrive: UUID | UnsetType = UNSET
     moved_at: datetime | UnsetType = UNSET
+    dropped_at: datetime | UnsetType = UNSET
     erased_at: datetime | UnsetType = UNSET
 
 
@@ -107,12 +121,13 @@ class DeadLetterWithEvent(DeadLetter, frozen=True, kw_only=True):
 
 
 class LetterCount(Struct, frozen=True, kw_only=True):
-    """The dead letters of a pipe that have one kind of error, by state."""
+    """The dead letters of a pipe that have failed first with one kind of error, by state."""
 
     pipe: str
     kind: str
     dead: int
     moved: int
+    dropped: int
     erased: int
 
 

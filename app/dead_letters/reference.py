@@ -50,14 +50,11 @@ _UNKNOWN: Final = (
 )
 
 
-class LetterQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Query parameters that select dead letters; all must match."""
+class _Conditions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query parameters that select dead letters in any state; all must match."""
 
     pipe: Pipe | UnsetType = UNSET
     kind: Kind | UnsetType = UNSET
-    state: Annotated[LetterState, Meta(description="only letters in this state")] | UnsetType = (
-        UNSET
-    )
     schema: SchemaChoice | UnsetType = UNSET
     script: ScriptChoice | UnsetType = UNSET
     from_: (
@@ -75,18 +72,30 @@ class LetterQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ) = UNSET
     pointer: Pointer | UnsetType = UNSET
 
-    def conditions(self) -> LetterConditions:
+    def in_state(self, state: LetterState | UnsetType) -> LetterConditions:
         """Return what is asked for. Raises InvalidRequest for text that is no time."""
         return LetterConditions(
             pipe=self.pipe,
             kind=self.kind,
-            state=self.state,
+            state=state,
             schema=self.schema,
             script=self.script,
             created_from=parse_datetime("from", self.from_) or UNSET,
             created_before=parse_datetime("to", self.to) or UNSET,
             pointer=self.pointer,
         )
+
+
+class LetterQuery(_Conditions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query parameters that select dead letters; all must match."""
+
+    state: Annotated[LetterState, Meta(description="only letters in this state")] | UnsetType = (
+        UNSET
+    )
+
+    def conditions(self) -> LetterConditions:
+        """Return what is asked for. Raises InvalidRequest for text that is no time."""
+        return self.in_state(self.state)
 
 
 class LetterListQuery(LetterQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,14 +105,22 @@ class LetterListQuery(LetterQuery, frozen=True, kw_only=True, forbid_unknown_fie
     limit: PageLimit = DEFAULT_PAGE
 
 
-class DownloadQuery(LetterQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DownloadQuery(_Conditions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of a download."""
 
+    state: Annotated[
+        Literal["dead", "moved", "dropped", "erased", "all"],
+        Meta(description="only letters in this state; `all`: in any"),
+    ] = "dead"
     form: Annotated[
         Literal["event", "full"],
         Meta(description="`event`: the bytes of each event; `full`: each letter, with its event"),
     ] = "event"
     after: Annotated[UUID, Meta(description="go on after this letter")] | UnsetType = UNSET
+
+    def conditions(self) -> LetterConditions:
+        """Return what is asked for. Raises InvalidRequest for text that is no time."""
+        return self.in_state(UNSET if self.state == "all" else LetterState(self.state))
 
 
 class CountsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

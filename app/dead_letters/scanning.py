@@ -45,7 +45,9 @@ WITH parameters AS NOT MATERIALIZED (
 ),
 scanned AS MATERIALIZED (
     SELECT d.id, d.kind, d.state, d.size_bytes, d.schema_id, d.schema_version, d.script_id,
-           d.script_version, d.created_at, d.pointers, d.has_line_feed
+           d.script_version, d.created_at, d.pointers, d.has_line_feed,
+           d.last_kind, d.last_pointers, d.last_schema_id, d.last_schema_version,
+           d.last_script_id, d.last_script_version
     FROM parameters
     JOIN dead_letters AS d ON d.tenant_id = parameters.tenant_id
 """
@@ -62,24 +64,39 @@ _OF_PIPE = """
 # As the condition of the index says it.
 _DEAD = "      AND d.state = 'dead'\n"
 
-_MATCHES = """
+
+def _failure(prefix: str) -> str:
+    """Return the conditions on one failure; all of them, or the letter has failed in other ways."""
+    return f"""
+          (parameters.kind IS NULL OR s.{prefix}kind = parameters.kind)
+          AND (parameters.schema_id IS NULL OR s.{prefix}schema_id = parameters.schema_id)
+          AND (parameters.schema_version IS NULL
+               OR s.{prefix}schema_version = parameters.schema_version)
+          AND (parameters.script_id IS NULL OR s.{prefix}script_id = parameters.script_id)
+          AND (parameters.script_version IS NULL
+               OR s.{prefix}script_version = parameters.script_version)
+          AND (parameters.pointer IS NULL OR parameters.pointer = ANY (s.{prefix}pointers))
+    """.strip("\n")
+
+
+_MATCHES = f"""
     LIMIT (SELECT window_letters FROM parameters)
 ),
 matching AS (
     SELECT s.id, s.size_bytes
     FROM parameters, scanned AS s
-    WHERE (parameters.kind IS NULL OR s.kind = parameters.kind)
-      AND (parameters.state IS NULL OR s.state = parameters.state)
-      AND (parameters.schema_id IS NULL OR s.schema_id = parameters.schema_id)
-      AND (parameters.schema_version IS NULL OR s.schema_version = parameters.schema_version)
-      AND (parameters.script_id IS NULL OR s.script_id = parameters.script_id)
-      AND (parameters.script_version IS NULL OR s.script_version = parameters.script_version)
+    WHERE (parameters.state IS NULL OR s.state = parameters.state)
+      AND (
+{_failure("")}
+        OR (
+{_failure("last_")}
+        )
+      )
       AND (parameters.created_from IS NULL OR s.created_at >= parameters.created_from)
       AND (parameters.created_before IS NULL OR s.created_at < parameters.created_before)
-      AND (parameters.pointer IS NULL OR parameters.pointer = ANY (s.pointers))
       AND (NOT parameters.kept_only OR s.state <> 'erased')
       AND (parameters.has_line_feed IS NULL OR s.has_line_feed = parameters.has_line_feed)
-"""
+"""  # noqa: S608 - put together from constants
 
 _OLDEST_OF_TENANT = "    ORDER BY d.id"
 _OLDEST_OF_PIPE = "    ORDER BY d.pipe_id, d.id"

@@ -121,6 +121,22 @@ async def mark_moved(conn: Connection, tenant: UUID, redrive_id: UUID, ids: Sequ
     return len(await conn.fetch(MARK_MOVED, tenant, ids, redrive_id))
 
 
+MARK_DROPPED = """
+UPDATE dead_letters
+SET state = 'dropped', dropped_at = clock_timestamp(), redrive_id = $3, attempts = attempts + 1
+WHERE tenant_id = $1 AND id = ANY ($2) AND state = 'dead'
+RETURNING id
+"""
+
+
+async def mark_dropped(
+    conn: Connection, tenant: UUID, redrive_id: UUID, ids: Sequence[UUID]
+) -> int:
+    """Mark letters that a script wants nothing of; return how many were dead until now."""
+    return len(await conn.fetch(MARK_DROPPED, tenant, ids, redrive_id))
+
+
+# Why the pipe has failed stays.
 MARK_FAILED_AGAIN = """
 WITH parameters AS NOT MATERIALIZED (
     SELECT $1::uuid AS tenant_id,
@@ -138,14 +154,14 @@ UPDATE dead_letters AS d
 SET attempts = d.attempts + 1,
     failed_at = clock_timestamp(),
     redrive_id = parameters.redrive_id,
-    kind = u.kind,
-    error = u.error,
-    pointers = ARRAY(SELECT p::bigint FROM jsonb_array_elements_text(
+    last_kind = u.kind,
+    last_error = u.error,
+    last_pointers = ARRAY(SELECT p::bigint FROM jsonb_array_elements_text(
         parameters.pointers -> (u.place - 1)::integer) AS p),
-    schema_id = u.schema_id,
-    schema_version = u.schema_version,
-    script_id = u.script_id,
-    script_version = u.script_version
+    last_schema_id = u.schema_id,
+    last_schema_version = u.schema_version,
+    last_script_id = u.script_id,
+    last_script_version = u.script_version
 FROM parameters
 CROSS JOIN ROWS FROM (
     unnest(parameters.ids), unnest(parameters.kinds), unnest(parameters.errors),
@@ -162,7 +178,7 @@ RETURNING d.id
 async def mark_failed_again(
     conn: Connection, tenant: UUID, redrive_id: UUID, letters: Sequence[FailedAgain]
 ) -> int:
-    """Give letters the reason of their last attempt; return how many are still dead."""
+    """Add the reason of the last attempt to letters; return how many are still dead."""
     values = in_order(
         MARK_FAILED_AGAIN,
         tenant_id=tenant,

@@ -106,12 +106,14 @@ WITH parameters AS NOT MATERIALIZED (
            $2::uuid AS id,
            $3::bigint AS lease_token,
            $4::bigint AS moved,
-           $5::bigint AS failed_again,
-           $6::bigint AS left_out,
-           $7::bytea AS failures
+           $5::bigint AS dropped,
+           $6::bigint AS failed_again,
+           $7::bigint AS left_out,
+           $8::bytea AS failures
 )
 UPDATE redrives AS r
 SET moved = r.moved + parameters.moved,
+    dropped = r.dropped + parameters.dropped,
     failed_again = r.failed_again + parameters.failed_again,
     left_out = r.left_out + parameters.left_out,
     failures = parameters.failures,
@@ -131,6 +133,7 @@ async def count_batch(conn: Connection, claimed: ClaimedRedrive, tally: Tally) -
         id=claimed.id,
         lease_token=claimed.lease_token,
         moved=tally.moved,
+        dropped=tally.dropped,
         failed_again=tally.failed_again,
         left_out=tally.left_out,
         failures=_with_failures(held, tally),
@@ -185,7 +188,7 @@ UPDATE redrives
 SET status = CASE WHEN status = 'cancelled' THEN status ELSE $4 END,
     finished_at = coalesce(finished_at, clock_timestamp()),
     left_out = CASE WHEN status <> 'cancelled' AND $4 = 'finished'
-                    THEN matched - moved - failed_again ELSE left_out END,
+                    THEN matched - moved - dropped - failed_again ELSE left_out END,
     trouble = CASE WHEN status = 'cancelled' THEN NULL ELSE $5 END,
     worker_id = NULL, lease_token = NULL, lease_expires_at = NULL
 WHERE tenant_id = $1 AND id = $2 AND lease_token = $3

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.db import Connection
 from app.dead_letters.model import FailedAgain, NewDeadLetter
-from app.dead_letters.store import mark_failed_again, mark_moved
+from app.dead_letters.store import mark_dropped, mark_failed_again, mark_moved
 from app.errors import Problem
 from app.limits import MIB
 from app.pipes.connectors.model import ConnectorUnavailable, Event, Sink, StoredSink
@@ -97,7 +97,8 @@ class _Sent:
 
     def __init__(self) -> None:
         self.tried: list[MarkedLetter] = []
-        self.gone: list[UUID] = []
+        self.forwarded: list[UUID] = []
+        self.dropped: list[UUID] = []
         self.refused: list[FailedAgain] = []
 
     def add(self, letters: Sequence[MarkedLetter], delivered: Delivered) -> None:
@@ -108,7 +109,8 @@ class _Sent:
         ids = [each.id for each in letters if each.event is not None]
         unanswered = {*ids[delivered.count :]}
         self.tried += takewhile(lambda each: each.id not in unanswered, letters)
-        self.gone += [ids[place] for place in (*delivered.forwarded, *delivered.dropped)]
+        self.forwarded += [ids[place] for place in delivered.forwarded]
+        self.dropped += [ids[place] for place in delivered.dropped]
         self.refused += [
             _failed_again(each, ids[place]) for place, each in sorted(delivered.letters.items())
         ]
@@ -204,17 +206,20 @@ async def _mark(
     `exactly`: their events are published with the marks, so that each of them has to be marked.
     """
     tenant = claimed.tenant_id
-    gone = [each for each in sent.gone if each in tried]
-    moved = await mark_moved(conn, tenant, claimed.id, gone)
-    if exactly and (len(tried), moved) != (len(sent.tried), len(sent.gone)):
+    forwarded = [each for each in sent.forwarded if each in tried]
+    moved = await mark_moved(conn, tenant, claimed.id, forwarded)
+    if exactly and (len(tried), moved) != (len(sent.tried), len(sent.forwarded)):
         message = "letters have been deleted or erased, or are another re-drive's"
         raise MarksChanged(message)
+    unwanted = [each for each in sent.dropped if each in tried]
+    dropped = await mark_dropped(conn, tenant, claimed.id, unwanted)
     refused = [each for each in sent.refused if each.id in tried]
     failed_again = await mark_failed_again(conn, tenant, claimed.id, refused) if refused else 0
     return Tally(
         moved=moved,
+        dropped=dropped,
         failed_again=failed_again,
-        left_out=len(tried) - moved - failed_again,
+        left_out=len(tried) - moved - dropped - failed_again,
         failures=tuple(Retried(id=str(each.id)) for each in refused),
     )
 

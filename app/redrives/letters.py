@@ -20,7 +20,6 @@ from app.pipes.connectors.model import Event
 from app.pipes.model import LoadedPipe
 from app.pipes.plans import require_script
 from app.pipes.problems import PipeTroubled, ScriptForBytes, pipe_not_found
-from app.pipes.processing import EventOutcome
 from app.pipes.store import load_pipe
 from app.redrives import letter_store
 from app.redrives.letter_store import MarkedLetter
@@ -148,11 +147,13 @@ async def _sample(
     )
     if outcome.letter is not None:
         return RetrySample(id=name, outcome="failed_again", error=Raw(outcome.letter.error))
+    if outcome.forward is None:
+        return RetrySample(id=name, outcome="dropped")
     return RetrySample(
         id=name,
         outcome="moved",
-        forward=_shown(outcome),
-        forward_bytes=UNSET if outcome.forward is None else len(outcome.forward),
+        forward=_shown(outcome.forward),
+        forward_bytes=len(outcome.forward),
     )
 
 
@@ -167,10 +168,9 @@ def _limits(resources: Resources) -> Limits:
     )
 
 
-def _shown(outcome: EventOutcome) -> Raw | UnsetType:
+def _shown(data: bytes) -> Raw | UnsetType:
     """Return the event out if it is short JSON; an event of a pipe without a schema can be any."""
-    data = outcome.forward
-    if data is None or len(data) > MAX_SHOWN_BYTES:
+    if len(data) > MAX_SHOWN_BYTES:
         return UNSET
     try:
         require_json(data)

@@ -111,11 +111,12 @@ class RetryFailure(Retried, frozen=True, kw_only=True):
 class RetrySample(Retried, frozen=True, kw_only=True):
     """What trying one again has led to, without a trace.
 
-    `moved` would leave the place where failed work is kept, and `left_out` cannot be tried.
+    `moved` would leave the place where failed work is kept, `dropped` as well, but a script has
+    returned null for it and nothing is forwarded, and `left_out` cannot be tried.
     `forward` is the JSON that would be forwarded, up to 64 KiB of it, and `forward_bytes` its size.
     """
 
-    outcome: Literal["moved", "failed_again", "left_out"]
+    outcome: Literal["moved", "dropped", "failed_again", "left_out"]
     error: WrittenError | UnsetType = UNSET
     forward: Raw | UnsetType = UNSET
     forward_bytes: int | UnsetType = UNSET
@@ -131,11 +132,12 @@ class RedrivePlan(Struct, frozen=True, kw_only=True):
 class Redrive(Struct, frozen=True, kw_only=True):
     """A re-drive and how far it has come.
 
-    `matched` = `moved` + `failed_again` + `left_out` + `remaining`; nothing that fails again is
-    tried twice. `left_out` could not be tried: erased since, or cut as it was kept. `failures` are
-    the first ten; of dead letters, those that are still kept, with their last errors. `trouble`
-    says why it waits, or why it has failed. Of a run, `published` is the newest snapshot that it
-    has made; of executions, `batch_url` names the batch of replays.
+    `matched` = `moved` + `dropped` + `failed_again` + `left_out` + `remaining`; nothing that fails
+    again is tried twice. `dropped` are dead letters for which a script has returned null.
+    `left_out` could not be tried: erased since, or cut as it was kept. `failures` are the first
+    ten; of dead letters, those that are still kept, with their last errors. `trouble` says why it
+    waits, or why it has failed. Of a run, `published` is the newest snapshot that it has made; of
+    executions, `batch_url` names the batch of replays.
     """
 
     id: UUID
@@ -145,6 +147,7 @@ class Redrive(Struct, frozen=True, kw_only=True):
     per_second: int | None
     matched: int
     moved: int
+    dropped: int
     failed_again: int
     left_out: int
     remaining: int
@@ -201,6 +204,7 @@ class Tally(Struct, frozen=True, kw_only=True):
     """
 
     moved: int = 0
+    dropped: int = 0
     failed_again: int = 0
     left_out: int = 0
     failures: tuple[Retried, ...] = ()
@@ -208,4 +212,4 @@ class Tally(Struct, frozen=True, kw_only=True):
     @property
     def tried(self) -> int:
         """Return how many were tried."""
-        return self.moved + self.failed_again + self.left_out
+        return self.moved + self.dropped + self.failed_again + self.left_out

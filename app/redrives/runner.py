@@ -134,7 +134,7 @@ async def _advance(
     if tally is None:
         await _end(resources, claimed, RedriveStatus.FINISHED)
         return
-    for outcome in ("moved", "failed_again", "left_out"):
+    for outcome in ("moved", "dropped", "failed_again", "left_out"):
         REDRIVEN.labels(claimed.kind, outcome).inc(getattr(tally, outcome))
     rest = 0.0
     if claimed.per_second is not None:

@@ -75,8 +75,8 @@ async def insert_redrive(conn: Connection, tenant: UUID, new: NewRedrive) -> Non
 
 _REDRIVES = """
 SELECT r.id, r.kind, r.status, r.filter, r.batch_id, r.per_second, r.matched, r.moved,
-       r.failed_again, r.left_out, r.failures, r.output_dataset, r.output_snapshot, r.trouble,
-       r.created_at, r.started_at, r.finished_at,
+       r.dropped, r.failed_again, r.left_out, r.failures, r.output_dataset, r.output_snapshot,
+       r.trouble, r.created_at, r.started_at, r.finished_at,
        s.id AS script_id, s.name AS script_name, v.version AS script_version,
        encode(v.sha256, 'hex') AS script_sha256
 FROM redrives AS r
@@ -142,7 +142,7 @@ CANCEL_REDRIVE = """
 UPDATE redrives
 SET status = 'cancelled', finished_at = clock_timestamp(), trouble = NULL
 WHERE tenant_id = $1 AND id = $2 AND status IN ('queued', 'running')
-RETURNING matched - moved - failed_again - left_out AS remaining
+RETURNING matched - moved - dropped - failed_again - left_out AS remaining
 """
 
 
@@ -154,7 +154,7 @@ async def cancel_redrive(conn: Connection, tenant: UUID, redrive_id: UUID) -> in
 
 # Of dead letters the ids alone are kept: an error is erased with its letter.
 SELECT_LETTER_ERRORS = """
-SELECT id, error
+SELECT id, coalesce(last_error, error) AS error
 FROM dead_letters
 WHERE tenant_id = $1 AND id = ANY ($2)
 """
@@ -187,7 +187,7 @@ async def _redrives(
 
 
 def _redrive(row: asyncpg.Record, failures: Raw) -> Redrive:
-    tried = row["moved"] + row["failed_again"] + row["left_out"]
+    tried = row["moved"] + row["dropped"] + row["failed_again"] + row["left_out"]
     published: Any = UNSET
     if row["output_snapshot"] is not None:
         published = SnapshotRef(dataset=row["output_dataset"], snapshot=row["output_snapshot"])
@@ -200,6 +200,7 @@ def _redrive(row: asyncpg.Record, failures: Raw) -> Redrive:
         per_second=row["per_second"],
         matched=row["matched"],
         moved=row["moved"],
+        dropped=row["dropped"],
         failed_again=row["failed_again"],
         left_out=row["left_out"],
         remaining=row["matched"] - tried,

@@ -21,7 +21,7 @@ UP = (
                                    CHECK (octet_length(event_id) BETWEEN 1 AND 200),
         sha256         bytea       NOT NULL CHECK (octet_length(sha256) = 32),
         state          text        NOT NULL DEFAULT 'dead'
-                                   CHECK (state IN ('dead', 'moved', 'erased')),
+                                   CHECK (state IN ('dead', 'moved', 'dropped', 'erased')),
         kind           text        NOT NULL,
         error          bytea       NOT NULL,
         pointers       bigint[]    NOT NULL DEFAULT '{}',
@@ -32,12 +32,20 @@ UP = (
         schema_version integer,
         script_id      uuid,
         script_version integer,
+        last_kind           text,
+        last_error          bytea,
+        last_pointers       bigint[] NOT NULL DEFAULT '{}',
+        last_schema_id      uuid,
+        last_schema_version integer,
+        last_script_id      uuid,
+        last_script_version integer,
         attempts       integer     NOT NULL DEFAULT 1 CHECK (attempts > 0),
         redrive_id     uuid,
         -- Of one time: both are when it has failed first.
         created_at     timestamptz NOT NULL DEFAULT statement_timestamp(),
         failed_at      timestamptz NOT NULL DEFAULT statement_timestamp(),
         moved_at       timestamptz,
+        dropped_at     timestamptz,
         erased_at      timestamptz,
         -- Not by the id alone: its index would give the order of a tenant's letters, too, and pass
         -- over those of all others.
@@ -45,6 +53,12 @@ UP = (
         CONSTRAINT dead_letters_event_key UNIQUE (event_id, pipe_id, sha256),
         CONSTRAINT dead_letters_event_check CHECK ((event IS NULL) = (state = 'erased')),
         CONSTRAINT dead_letters_moved_check CHECK (state <> 'moved' OR moved_at IS NOT NULL),
+        CONSTRAINT dead_letters_dropped_check
+            CHECK (state <> 'dropped' OR dropped_at IS NOT NULL),
+        CONSTRAINT dead_letters_last_check
+            CHECK (num_nulls(last_kind, last_error) IN (0, 2)
+                   AND num_nulls(last_schema_id, last_schema_version) IN (0, 2)
+                   AND num_nulls(last_script_id, last_script_version) IN (0, 2)),
         CONSTRAINT dead_letters_erased_check CHECK ((state = 'erased') = (erased_at IS NOT NULL)),
         CONSTRAINT dead_letters_schema_check
             CHECK (num_nulls(schema_id, schema_version) IN (0, 2)),
@@ -68,6 +82,7 @@ UP = (
         shard     smallint NOT NULL,
         dead      bigint   NOT NULL,
         moved     bigint   NOT NULL,
+        dropped   bigint   NOT NULL,
         erased    bigint   NOT NULL,
         PRIMARY KEY (tenant_id, pipe_id, kind, shard)
     ) WITH (fillfactor = 50)
@@ -91,9 +106,12 @@ _COLUMNS = {
     "dead_letters.pipe_id": "a pipe, which may have been deleted since",
     "dead_letters.event_id": "the event's stable id, as the sink would get it",
     "dead_letters.event": "the event as it arrived, byte for byte; NULL: erased",
-    "dead_letters.error": "the error document of the last attempt, as ASCII JSON",
+    "dead_letters.error": "the error document of the pipe, as ASCII JSON",
+    "dead_letters.last_error": "that of the last re-drive which has failed; NULL: none has",
+    "dead_letters.dropped_at": "when a script has returned null for it in a re-drive",
     "dead_letters.sha256": "of the event; it stays after the bytes are erased",
-    "dead_letters.pointers": "hashes of the pointers in the error document",
+    "dead_letters.pointers": "hashes of the pointers in error",
+    "dead_letters.last_pointers": "hashes of those in last_error",
     "dead_letters.size_bytes": "of the event; it stays after the bytes are erased",
     "dead_letters.redrive_id": "the re-drive that tries it, or has tried it last",
 }

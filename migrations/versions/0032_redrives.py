@@ -29,6 +29,7 @@ UP = (
                                                        'cancelled')),
         matched          bigint      NOT NULL CHECK (matched >= 0),
         moved            bigint      NOT NULL DEFAULT 0 CHECK (moved >= 0),
+        dropped          bigint      NOT NULL DEFAULT 0 CHECK (dropped >= 0),
         failed_again     bigint      NOT NULL DEFAULT 0 CHECK (failed_again >= 0),
         left_out         bigint      NOT NULL DEFAULT 0 CHECK (left_out >= 0),
         failures         bytea       NOT NULL DEFAULT '[]',
@@ -42,7 +43,8 @@ UP = (
         created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
         started_at       timestamptz,
         finished_at      timestamptz,
-        CONSTRAINT redrives_counts_check CHECK (moved + failed_again + left_out <= matched),
+        CONSTRAINT redrives_counts_check
+            CHECK (moved + dropped + failed_again + left_out <= matched),
         CONSTRAINT redrives_finished_check
             CHECK ((status IN ('finished', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
         CONSTRAINT redrives_lease_check
@@ -89,6 +91,7 @@ _TABLES = {
 _COLUMNS = {
     "redrives.filter": "what it matched, as JSON; bytes, as jsonb refuses some text",
     "redrives.matched": "what it has marked as its own as it was created",
+    "redrives.dropped": "dead letters for which a script has returned null",
     "redrives.left_out": "what could not be tried: erased since, or cut as it was kept",
     "redrives.failures": "the first failures, as ASCII JSON",
     "redrives.trouble": "why it waits, or why it has failed; NULL: neither",

@@ -36,10 +36,11 @@ def test_the_library_reads_events_byte_for_byte(system: System, client: Crivo) -
 
     async def read() -> list[str]:
         async with AsyncCrivo(system.url) as asynchronous:
-            found = asynchronous.dead_letters.download(pipe=pipe)
+            found = asynchronous.dead_letters.download(pipe=pipe, state="all")
             return [each.state async for each in found]
 
     assert asyncio.run(read()) == ["erased"] * 4
+    assert not list(letters.download(pipe=pipe))
 
 
 def test_a_download_goes_on_after_a_lost_connection(system: System, faulty: FaultyServer) -> None:
@@ -65,8 +66,13 @@ def test_the_command_line_lists_shows_downloads_and_erases(
     full = crivo("dead-letters", "download", "--pipe", pipe, "--full").text.splitlines()
     assert [json.loads(line)["event"]["number"] for line in full] == [1, 2]
     assert crivo("dead-letters", "erase").code == ExitCode.USAGE
-    assert crivo("dead-letters", "erase", ids[0]).text == "1 erased\n"
-    assert crivo("dead-letters", "erase", "--pipe", pipe).text == "1 erased\n"
+    for which in ((ids[0],), ("--pipe", pipe)):
+        unsure = crivo("dead-letters", "erase", *which)
+        assert (unsure.code, "nothing is erased" in unsure.err) == (ExitCode.USAGE, True)
+        assert crivo("dead-letters", "erase", *which, "--yes").text == "1 erased\n"
+    assert crivo("dead-letters", "download", "--pipe", pipe, "--full").text == ""
+    every = crivo("dead-letters", "download", "--pipe", pipe, "--full", "--state", "all").text
+    assert [json.loads(line)["state"] for line in every.splitlines()] == ["erased"] * 2
 
     several, _ = insert_letters(system, [letter(1, b'{\n"a":1}')])
     refused = crivo("dead-letters", "download", "--pipe", several)

@@ -37,6 +37,11 @@ def test_failed_work_is_planned_tried_and_waited_for(
     assert listed.startswith(found["id"])
     assert crivo("redrives", "list", "--run", found["id"]).text == ""
     assert "1 of 2 moved" in crivo("redrives", "show", found["id"]).text
+    again = crivo(*chosen, "--wait")
+    assert again.code == ExitCode.FAILED
+    assert "0 of 1 moved" in again.text
+    # Not once more.
+    assert "moved" not in again.err
     assert crivo("redrive", "--run", "1", "--pipe", "p").code == ExitCode.USAGE
 
 

@@ -31,7 +31,8 @@ COUNTED = """
 SELECT coalesce(sum(stored_bytes), 0)::bigint FROM tenant_usage WHERE tenant_id = $1
 """
 HELD = """
-SELECT coalesce(sum(octet_length(error) + coalesce(octet_length(event), 0)), 0)::bigint
+SELECT coalesce(sum(octet_length(error) + coalesce(octet_length(last_error), 0)
+                    + coalesce(octet_length(event), 0)), 0)::bigint
 FROM dead_letters WHERE tenant_id = $1
 """
 
@@ -94,12 +95,13 @@ class Letters:
         assert counted == held
         counts = await self.pool.fetch(
             "SELECT pipe_id, kind, sum(dead)::int AS dead, sum(moved)::int AS moved, "
-            "sum(erased)::int AS erased FROM dead_letter_counts "
-            "GROUP BY pipe_id, kind HAVING sum(dead + moved + erased) <> 0 ORDER BY 1, 2"
+            "sum(dropped)::int AS dropped, sum(erased)::int AS erased FROM dead_letter_counts "
+            "GROUP BY pipe_id, kind HAVING sum(dead + moved + dropped + erased) <> 0 ORDER BY 1, 2"
         )
         rows = await self.pool.fetch(
             "SELECT pipe_id, kind, count(*) FILTER (WHERE state = 'dead')::int AS dead, "
             "count(*) FILTER (WHERE state = 'moved')::int AS moved, "
+            "count(*) FILTER (WHERE state = 'dropped')::int AS dropped, "
             "count(*) FILTER (WHERE state = 'erased')::int AS erased FROM dead_letters "
             "GROUP BY pipe_id, kind ORDER BY 1, 2"
         )

@@ -165,13 +165,15 @@ def test_erasing_takes_the_bytes_and_what_the_error_said_and_keeps_the_letter(
     assert _get(system, "/dead-letters", pipe=pipe, pointer="/name of a person")["items"] == []
     left = system.client.get("/dead-letters/download", params={"pipe": pipe}).content
     assert left == b'{"number": 2}\n'
-    [full, _] = system.client.get(
-        "/dead-letters/download", params={"pipe": pipe, "form": "full"}
-    ).text.splitlines()
-    assert json.loads(full)["state"] == "erased"
+    for state, found in (({}, ["dead"]), ({"state": "all"}, ["erased", "dead"])):
+        full = {"pipe": pipe, "form": "full", **state}
+        lines = system.client.get("/dead-letters/download", params=full).text.splitlines()
+        assert [json.loads(line)["state"] for line in lines] == found
 
     counts = _get(system, "/dead-letters/counts", pipe=pipe)["items"]
-    assert counts == [{"pipe": pipe, "kind": "timeout", "dead": 1, "moved": 0, "erased": 1}]
+    assert counts == [
+        {"pipe": pipe, "kind": "timeout", "dead": 1, "moved": 0, "dropped": 0, "erased": 1}
+    ]
     [entry] = _get(system, "/audit", target=f"/dead-letters/{first}")["items"]
     assert entry["action"] == "letter.erased"
     assert second in {each["id"] for each in _get(system, "/dead-letters", pipe=pipe)["items"]}

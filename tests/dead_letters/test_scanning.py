@@ -10,10 +10,10 @@ import pytest
 from app.db import Connection, Pool
 from app.dead_letters import retention, scanning
 from app.dead_letters.letter_store import SELECT_COUNTS, select_counts
-from app.dead_letters.model import LetterFilter, LetterState, NewDeadLetter
+from app.dead_letters.model import FailedAgain, LetterFilter, LetterState, NewDeadLetter
 from app.dead_letters.pointers import pointer_hash, pointer_hashes
 from app.dead_letters.scanning import OLDEST, scan_window
-from app.dead_letters.store import mark_moved
+from app.dead_letters.store import mark_failed_again, mark_moved
 from app.pagination import FIRST
 from app.sql_parameters import parameter_names
 from app.tenants.model import DEFAULT_TENANT
@@ -66,6 +66,11 @@ async def test_each_filter_finds_what_matches_in_both_orders(letters: Letters) -
         elsewhere = Letters(letters.pool, await insert_pipe(conn, "elsewhere"))
         await elsewhere.insert([letter(100)])
         await mark_moved(conn, DEFAULT_TENANT, ONE, ids[:6])
+        again = letter(0, pointer="/again", kind="invalid_result")
+        failure = FailedAgain(
+            id=ids[20], kind=again.kind, error=again.error, schema=(ONE, 3), script=(ONE, 1)
+        )
+        await mark_failed_again(conn, DEFAULT_TENANT, ONE, [failure])
     late = await letters.pool.fetchval(
         "UPDATE dead_letters SET created_at = created_at + interval '1 min' WHERE id = $1 "
         "RETURNING created_at",
@@ -83,13 +88,16 @@ async def test_each_filter_finds_what_matches_in_both_orders(letters: Letters) -
         (LetterFilter(state=LetterState.MOVED), ids[:6]),
         (LetterFilter(state=LetterState.DEAD), [*ids[6:], foreign]),
         (LetterFilter(pipe_id=letters.pipe, state=LetterState.DEAD), ids[6:]),
-        (LetterFilter(schema=(ONE, None)), ids[:12]),
+        (LetterFilter(schema=(ONE, None)), [*ids[:12], ids[20]]),
         (LetterFilter(schema=(ONE, 2)), those(lambda n, _: n < 12 and n % 2)),
         (LetterFilter(schema=(OTHER, None)), []),
         (LetterFilter(script=(OTHER, 1)), ids[:12]),
         (LetterFilter(script=(OTHER, 2)), []),
         (LetterFilter(pointer="/1"), those(lambda n, _: n % 2 and n % 3 == 1)),
         (LetterFilter(pointer="/9"), []),
+        # By its first failure and by its last one, and not by both mixed.
+        (LetterFilter(kind="invalid_result", pointer="/again", schema=(ONE, 3)), [ids[20]]),
+        (LetterFilter(kind="script_error", pointer="/again"), []),
         (LetterFilter(has_line_feed=True), those(lambda n, _: n % 4 == 0)),
         (LetterFilter(created_from=late), [ids[-1]]),
         (LetterFilter(created_before=late), [*ids[:-1], foreign]),

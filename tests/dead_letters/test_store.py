@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 import uuid_utils.compat as uuid
 from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from app.blobs import open_blobs
@@ -16,6 +17,7 @@ from app.dead_letters.model import FailedAgain, LetterFilter, LetterState
 from app.dead_letters.retention import DEAD_LETTER_OWNER
 from app.dead_letters.store import (
     insert_dead_letters,
+    mark_dropped,
     mark_failed_again,
     mark_moved,
 )
@@ -101,8 +103,8 @@ async def test_a_step_of_a_redrive_is_bounded_in_bytes_and_has_one_letter_at_lea
 
 
 async def test_redrives_mark_letters_and_lose_none(letters: Letters) -> None:
-    await letters.insert([letter(number) for number in range(4)])
-    moved, again, erased, left = await letters.ids()
+    await letters.insert([letter(number) for number in range(5)])
+    moved, again, erased, left, dropped = await letters.ids()
     failure = FailedAgain(
         id=again, kind="script_error", error=b'{"kind":"script_error","message":"worse"}'
     )
@@ -110,6 +112,7 @@ async def test_redrives_mark_letters_and_lose_none(letters: Letters) -> None:
         assert await erase_events(conn, DEFAULT_TENANT, [erased]) == 1
         assert await mark_moved(conn, DEFAULT_TENANT, REDRIVE, [moved, erased]) == 1
         assert await mark_moved(conn, DEFAULT_TENANT, REDRIVE, [moved]) == 0
+        assert await mark_dropped(conn, DEFAULT_TENANT, REDRIVE, [dropped, erased]) == 1
         late = replace(failure, id=moved)
         assert await mark_failed_again(conn, DEFAULT_TENANT, REDRIVE, [failure, late]) == 1
 
@@ -123,16 +126,24 @@ async def test_redrives_mark_letters_and_lose_none(letters: Letters) -> None:
     assert was_moved.moved_at
     assert (failed_again.state, failed_again.kind, failed_again.attempts) == (
         LetterState.DEAD,
-        "script_error",
+        "timeout",
         2,
     )
-    assert bytes(failed_again.error) == failure.error
+    # Why the pipe has failed stays beside it.
+    assert bytes(failed_again.error) == letter(1).error
+    last = failed_again.last_failure
+    assert last is not UNSET
+    assert (last.kind, bytes(last.error)) == ("script_error", failure.error)
     assert failed_again.last_failed_at > failed_again.first_failed_at
     # Delivered again by its source, an event that is moved or erased stays so.
-    assert await letters.insert([letter(0), letter(2)]) == 0
+    assert await letters.insert([letter(0), letter(2), letter(4)]) == 0
     await letters.require_counted()
     async with letters.pool.acquire() as conn:
-        assert await erase_events(conn, DEFAULT_TENANT, [moved, erased]) == 1
+        assert await erase_events(conn, DEFAULT_TENANT, [moved, erased, again, dropped]) == 3
+        [gone] = await select_letters(conn, DEFAULT_TENANT, [again])
+    last = gone.letter.last_failure
+    assert last is not UNSET
+    assert b"worse" not in bytes(last.error)
     await letters.require_counted()
 
 

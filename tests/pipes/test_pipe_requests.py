@@ -291,6 +291,17 @@ def test_a_put_that_changes_nothing_is_answered_whatever_was_archived(
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (409, "/script")
 
 
+def test_a_pointer_that_is_none_is_named(system: System, dataset: str) -> None:
+    wanted = {"from": {"http": {}}, "schema": {"by": ["/a", "b"]}, "to": to_dataset(dataset)}
+
+    refused = system.client.put("/pipes/by", json=wanted)
+
+    assert refused.json()["detail"] == (
+        "/schema/by/1: expected a JSON pointer, which is empty or begins with /, of at most 500 "
+        'characters, got "b"'
+    )
+
+
 def test_a_choice_of_more_schemas_than_a_cell_takes_is_refused(
     system: System, dataset: str
 ) -> None:

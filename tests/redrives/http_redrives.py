@@ -34,11 +34,11 @@ def ended(system: System, location: str) -> dict[str, Any]:
     raise AssertionError
 
 
-def counts(shown: dict[str, Any]) -> tuple[int, int, int, int, int]:
-    names = ("matched", "moved", "failed_again", "left_out", "remaining")
-    matched, moved, failed_again, left_out, remaining = (shown[name] for name in names)
-    assert matched == moved + failed_again + left_out + remaining
-    return matched, moved, failed_again, left_out, remaining
+def counts(shown: dict[str, Any]) -> tuple[int, int, int, int, int, int]:
+    names = ("matched", "moved", "dropped", "failed_again", "left_out", "remaining")
+    matched, moved, dropped, failed_again, left_out, remaining = (shown[name] for name in names)
+    assert matched == moved + dropped + failed_again + left_out + remaining
+    return matched, moved, dropped, failed_again, left_out, remaining
 
 
 def samples_of(plan: httpx.Response) -> list[tuple[str, str, object]]:

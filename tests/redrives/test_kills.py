@@ -35,7 +35,7 @@ def test_workers_are_killed_and_each_record_is_published_once(stopped_system: Sy
     for kill in range(2):
         _kill_when_moved(system, location, more_than=kill)
     shown = ended(system, location)
-    assert counts(shown) == (_RECORDS, _RECORDS, 0, 0, 0)
+    assert counts(shown) == (_RECORDS, _RECORDS, 0, 0, 0, 0)
     published = lines_of(system, output)
     assert len(published) == _RECORDS + 1
     assert len(set(published)) == _RECORDS + 1
@@ -64,7 +64,7 @@ def test_workers_are_killed_and_each_letter_is_moved_once_beside_its_pipe(
         assert answer.status_code == 202, answer.text
         beside += new
         _kill_when_moved(system, location, more_than=100 * kill)
-    assert counts(ended(system, location)) == (_LETTERS, _LETTERS, 0, 0, 0)
+    assert counts(ended(system, location)) == (_LETTERS, _LETTERS, 0, 0, 0, 0)
     done: dict[str, int] = {}
     for _ in until("the pipe has done all events"):
         done = system.client.get(f"/pipes/{pipe}").json()["counts"]

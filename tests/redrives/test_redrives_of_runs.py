@@ -65,7 +65,7 @@ def test_failed_records_are_tried_published_and_marked_once(system: System) -> N
     assert len(records(system, output)) == 1
 
     shown = ended(system, created(redrive(system, {"run": run}, script=f"{script}@2")))
-    assert (shown["status"], counts(shown)) == ("finished", (3, 2, 1, 0, 0))
+    assert (shown["status"], counts(shown)) == ("finished", (3, 2, 0, 1, 0, 0))
     assert shown["script"]["version"] == 2
     assert shown["published"] == {"dataset": output, "snapshot": 2}
     assert [(each["id"], each["error"]["kind"]) for each in shown["failures"]] == [
@@ -78,7 +78,7 @@ def test_failed_records_are_tried_published_and_marked_once(system: System) -> N
 
     # Only what has failed again is left.
     again = ended(system, created(redrive(system, {"run": run}, script=f"{script}@2")))
-    assert counts(again) == (1, 0, 1, 0, 0)
+    assert counts(again) == (1, 0, 0, 1, 0, 0)
     assert "published" not in again
     for named, wanted in ((run, [again["id"], shown["id"]]), (shown["id"], [])):
         listed = system.client.get("/redrives", params={"run": named}).json()["items"]
@@ -92,7 +92,7 @@ def test_a_record_that_hangs_stops_no_other(system: System) -> None:
     lines = [b'{"n":"%d"}' % n for n in range(1, 8)]
     run, output = run_of(system, f"{script}@1", lines, limits={"wall_ms": 300})
     shown = ended(system, created(redrive(system, {"run": run}, script=script)))
-    assert counts(shown) == (7, 6, 1, 0, 0)
+    assert counts(shown) == (7, 6, 0, 1, 0, 0)
     assert [(each["id"], each["error"]["kind"]) for each in shown["failures"]] == [
         ("a.jsonl:3", "timeout")
     ]
@@ -110,7 +110,7 @@ def test_records_that_were_not_kept_are_read_from_the_dataset_while_it_is_there(
     assert sample["outcome"] == "moved"
     assert system.client.delete(f"/datasets/{dataset}").is_success
     shown = ended(system, created(redrive(system, {"run": run}, script=script)))
-    assert counts(shown) == (3, 2, 0, 1, 0)
+    assert counts(shown) == (3, 2, 0, 0, 1, 0)
     assert "not whole" in shown["failures"][0]["error"]["message"]
     assert len(records(system, output)) == 2
 

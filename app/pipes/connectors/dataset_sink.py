@@ -181,7 +181,10 @@ class DatasetSink:
 
 def _refusal(data: bytes) -> str | None:
     if b"\n" in data:
-        return "it has a line break, and a record of a dataset is one line"
+        return (
+            "it has a line break, and a record of a dataset is one line; several events are sent "
+            "as application/x-ndjson"
+        )
     return None if data.strip() else "it is empty"
 
 

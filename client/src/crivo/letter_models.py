@@ -9,11 +9,21 @@ from msgspec import UNSET, Raw, UnsetType
 from crivo.models import ExecutionError, Response
 
 
+class LastFailure(Response, frozen=True, kw_only=True):
+    """How the last re-drive that has failed at a dead letter did so."""
+
+    kind: str
+    error: ExecutionError
+    schema: str | None = None
+    script: str | None = None
+
+
 class DeadLetter(Response, frozen=True, kw_only=True):
     """An event that a pipe could not forward, and why.
 
-    `error` is that of the last attempt; `attempts` counts the pipe's and those of re-drives. The
-    bytes stay when the letter is `moved`, and are gone when it is `erased`.
+    `error` is that of the pipe, `last_failure` that of the last re-drive that has failed;
+    `attempts` counts the pipe's and those of re-drives. The bytes stay when the letter is `moved`
+    or `dropped`, and are gone when it is `erased`.
     """
 
     id: UUID
@@ -30,8 +40,10 @@ class DeadLetter(Response, frozen=True, kw_only=True):
     last_failed_at: datetime
     schema: str | None = None
     script: str | None = None
+    last_failure: LastFailure | None = None
     redrive: UUID | None = None
     moved_at: datetime | None = None
+    dropped_at: datetime | None = None
     erased_at: datetime | None = None
 
 
@@ -50,12 +62,13 @@ class DeadLetterWithEvent(DeadLetter, frozen=True, kw_only=True):
 
 
 class LetterCount(Response, frozen=True, kw_only=True):
-    """The dead letters of a pipe that have one kind of error, by state."""
+    """The dead letters of a pipe that have failed first with one kind of error, by state."""
 
     pipe: str
     kind: str
     dead: int
     moved: int
+    dropped: int
     erased: int
 
 

@@ -42,6 +42,7 @@ from crivo.errors import (
     UnexpectedResponse,
     Unreachable,
 )
+from crivo.event_lines import SentLines, UnknownLines
 from crivo.export_models import BadRowInfo, Export, ExportFile, Manifest, QueuedExport
 from crivo.letter_models import DeadLetter, DeadLetterWithEvent, LetterCount
 from crivo.models import Console, Execution, Queued, Receipt, Result
@@ -141,12 +142,14 @@ __all__ = [
     "ScriptRejected",
     "SendInProgress",
     "Sent",
+    "SentLines",
     "Snapshot",
     "StillRunning",
     "TooLarge",
     "TooManyRequests",
     "Unavailable",
     "UnexpectedResponse",
+    "UnknownLines",
     "Unreachable",
     "Validated",
     "Version",

@@ -226,7 +226,8 @@ class ExportFilter(TypedDict, total=False):
 class LetterFilter(TypedDict, total=False):
     """Conditions on dead letters; all of them apply. Times are those of the first failure.
 
-    `state` is `dead`, `moved` or `erased`; `pointer` is that of one of the schema's errors.
+    `state` is `dead`, `moved`, `dropped` or `erased`, and for a download, which is of `dead` ones
+    otherwise, also `all`. `pointer` is that of one of the schema's errors.
     """
 
     pipe: str

@@ -1,7 +1,7 @@
 """Flows of pipes and of the events that are sent to them."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec import json
 
@@ -12,10 +12,6 @@ from crivo.pipe_models import AcceptedEvents, Pipe
 from crivo.retries import Flow
 from crivo.session import Session
 from crivo.wire import JSON, Request, path_to
-
-_NDJSON: Final = {"Content-Type": "application/x-ndjson"}
-# Lines of one request; the service takes 16 MiB, and a line of 1 MiB.
-_PART_BYTES: Final = 4 * 1024 * 1024
 
 
 def put(session: Session, name: str, definition: Mapping[str, Any]) -> Flow[Pipe]:
@@ -63,33 +59,6 @@ def send(session: Session, name: str, event: Data, event_id: str | None) -> Flow
         creates=True,
     )
     return (yield from session.fetch(request, AcceptedEvents))
-
-
-def send_part(session: Session, name: str, part: bytes) -> Flow[AcceptedEvents]:
-    """Send whole lines, each an event."""
-    request = Request(
-        method="POST",
-        path=path_of(name, "events"),
-        headers=_NDJSON,
-        body=Body(part),
-        creates=True,
-    )
-    return (yield from session.fetch(request, AcceptedEvents))
-
-
-def parts_of(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Gather lines, without or with their ends, into what one request sends."""
-    part = bytearray()
-    for line in lines:
-        bare = line.rstrip(b"\r\n")
-        if not bare.strip():
-            continue
-        if len(part) + len(bare) > _PART_BYTES and part:
-            yield bytes(part)
-            part.clear()
-        part += bare + b"\n"
-    if part:
-        yield bytes(part)
 
 
 def path_of(name: str, part: str = "") -> str:

@@ -19,8 +19,8 @@ class RetryFailure(Response, frozen=True, kw_only=True):
 class RetrySample(Response, frozen=True, kw_only=True):
     """What trying one again has led to, without a trace.
 
-    `outcome` is `moved`, `failed_again` or `left_out`; `forward` is the JSON that would be
-    forwarded, unless it is long.
+    `outcome` is `moved`, `dropped`, `failed_again` or `left_out`; `forward` is the JSON that would
+    be forwarded, unless it is long.
     """
 
     id: str
@@ -46,10 +46,11 @@ class RedriveScript(Response, frozen=True, kw_only=True):
 
 
 class Redrive(Response, frozen=True, kw_only=True):
-    """A re-drive; `matched` is the sum of the four counts after it.
+    """A re-drive; `matched` is the sum of the five counts after it.
 
-    `left_out` could not be tried, as it was erased since. `failures` are the first ten, and
-    `trouble` says why it waits, or why it has failed.
+    For what is `dropped`, a script has returned null. `left_out` could not be tried, as it was
+    erased since. `failures` are the first ten, and `trouble` says why it waits, or why it has
+    failed.
     """
 
     id: UUID
@@ -58,6 +59,7 @@ class Redrive(Response, frozen=True, kw_only=True):
     per_second: int | None
     matched: int
     moved: int
+    dropped: int
     failed_again: int
     left_out: int
     remaining: int

@@ -39,7 +39,10 @@ class AsyncDeadLetters(AsyncCalls):
         return await self._driver.do(flows.counts(self._session, pipe))
 
     async def download(self, **filters: Unpack[LetterFilter]) -> AsyncIterator[DeadLetterWithEvent]:
-        """Read all letters that match with their events, the oldest first."""
+        """Read the dead letters that match with their events, the oldest first.
+
+        `state="all"` reads moved, dropped and erased ones, too.
+        """
         async for _, letter in self._lines(filters):
             yield letter
 

@@ -11,7 +11,7 @@ from crivo.cli.arguments import Limit, Service
 from crivo.cli.diagnostics import show_error
 from crivo.cli.error_kinds import ErrorKind
 from crivo.cli.exit_codes import UsageError
-from crivo.cli.output import page_size, write_bytes
+from crivo.cli.output import page_size, say, write_bytes
 from crivo.errors import CrivoError
 from crivo.letter_models import DeadLetter, DeadLetterWithEvent
 from crivo.options import LetterFilter
@@ -31,8 +31,11 @@ class LetterFlags:
     """Conditions on dead letters; all of them apply."""
 
     pipe: Annotated[str | None, Parameter(help="Only those of a pipe.")] = None
-    kind: Annotated[ErrorKind | None, Parameter(help="Only those of a kind.")] = None
-    state: Annotated[str | None, Parameter(help="Only dead, moved or erased ones.")] = None
+    kind: Annotated[
+        ErrorKind | None,
+        Parameter(help="Only those that have failed in this way, at first or last."),
+    ] = None
+    state: Annotated[str | None, Parameter(help="Only dead, moved, dropped or erased ones.")] = None
     schema: Annotated[str | None, Parameter(help="Only those that events@3 refused.")] = None
     script: Annotated[str | None, Parameter(help="Only those that clean@7 failed on.")] = None
     pointer: Annotated[
@@ -108,6 +111,9 @@ def show(
     service.output.facts(found, _facts(found))
     if not service.as_json:
         show_error(found.script or found.pipe, found.error)
+        if found.last_failure is not None:
+            say("crivo: the last re-drive has failed at it, too:")
+            show_error(found.last_failure.script or found.pipe, found.last_failure.error)
 
 
 @letters.command
@@ -117,9 +123,10 @@ def download(
     flags: LetterFlags | None = None,
     service: Service | None = None,
 ) -> None:
-    """Print the events of all dead letters that match, the oldest first, each as a line.
+    """Print the events of dead letters that match, the oldest first, each as a line.
 
-    Erased events are left out. An event with a line feed ends it with an error: use --full.
+    They are those that are dead, or in the --state that is named: `all` is any. Erased events are
+    left out. An event with a line feed ends it with an error: use --full.
 
     Parameters
     ----------
@@ -140,6 +147,7 @@ def erase(
     letter: str | None = None,
     /,
     *,
+    yes: Annotated[bool, Parameter(show_default=False)] = False,
     flags: LetterFlags | None = None,
     service: Service | None = None,
 ) -> None:
@@ -149,11 +157,16 @@ def erase(
     ----------
     letter
         The id; without it, those that match the filters, of which there must be one.
+    yes
+        Erase; without it nothing is.
     """
     service = service or Service()
     filters = (flags or LetterFlags()).filters()
     if (letter is None) == (not filters):
         raise UsageError("name either a dead letter or filters, such as --pipe")
+    if not yes:
+        which = "all dead letters that match" if letter is None else f"dead letter {letter}"
+        raise UsageError(f"nothing is erased; with --yes the bytes of {which} are, for good")
     with service.client() as client:
         if letter is None:
             erased = client.dead_letters.erase_all(**filters)
@@ -201,6 +214,7 @@ def _facts(letter: DeadLetter) -> dict[str, object]:
         "first failed": letter.first_failed_at,
         "last failed": letter.last_failed_at,
         "moved": letter.moved_at,
+        "dropped": letter.dropped_at,
         "redrive": letter.redrive,
         "erased": letter.erased_at,
     }

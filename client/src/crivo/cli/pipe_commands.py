@@ -1,15 +1,21 @@
 """`crivo pipes …`: put, list, show, pause and delete pipes, and send events to them."""
 
+import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from cyclopts import App, Parameter
+from cyclopts.types import PositiveInt
 from msgspec import DecodeError, json
 
 from crivo.cli.arguments import Limit, Service
 from crivo.cli.exit_codes import UsageError
-from crivo.cli.output import page_size
+from crivo.cli.output import page_size, say, write_json
+from crivo.errors import TooLarge
+from crivo.event_lines import SentLines
 from crivo.pipe_models import Pipe
 
 pipes = App(
@@ -68,9 +74,11 @@ def put(
 @pipes.command
 def send(
     name: str,
-    file: Annotated[Path | None, Parameter(name="FILE")] = None,
+    file: Annotated[str, Parameter(name="FILE", allow_leading_hyphen=True)] = "-",
     /,
     *,
+    from_line: PositiveInt = 1,
+    idempotency_key: str | None = None,
     service: Service | None = None,
 ) -> None:
     """Send events, one a line of a file, or of the standard input.
@@ -78,20 +86,27 @@ def send(
     Parameters
     ----------
     file
-        Lines of JSON.
+        Lines of JSON; `-` is the standard input.
+    from_line
+        The first line to send: goes on where an earlier command has ended, which names it.
+    idempotency_key
+        The key that it names, too, if the lines after that one may be stored already.
     """
-    service = service or Service()
-    with service.client() as client:
-        if file is None:
-            sent = client.pipes.send_lines(name, sys.stdin.buffer)
-        else:
-            try:
-                lines = file.open("rb")
-            except OSError as error:
-                raise UsageError(f"{file}: {error.strerror}") from None
-            with lines:
-                sent = client.pipes.send_lines(name, lines)
-        service.output.document({"pipe": name, "accepted": sent}, f"{sent} events are stored")
+    service, sent = service or Service(), SentLines()
+    with service.client() as client, _lines_of(file) as lines:
+        try:
+            client.pipes.send_lines(
+                name, lines, from_line=from_line, idempotency_key=idempotency_key, sent=sent
+            )
+        except BaseException as error:
+            if service.as_json:
+                write_json(_sent_document(name, sent))
+            elif from_line != sent.next_line or sent.unknown is not None:
+                say(f"crivo: {_unsent(name, file, sent, from_line=from_line)}")
+            if isinstance(error, TooLarge) and sent.next_line > 1 and not service.as_json:
+                say(f"crivo: the line that is too large is counted from line {sent.next_line}")
+            raise
+    service.output.document(_sent_document(name, sent), f"{sent.accepted} events are stored")
 
 
 @pipes.command
@@ -129,6 +144,36 @@ def delete(
     with service.client() as client:
         client.pipes.delete(name, erase=erase)
         service.output.document({"pipe": name, "deleted": True}, f"{name} is deleted")
+
+
+@contextmanager
+def _lines_of(file: str) -> Iterator[BinaryIO]:
+    """Open the lines to send. Raises OSError."""
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    with Path(file).open("rb") as lines:
+        yield lines
+
+
+def _sent_document(name: str, sent: SentLines) -> dict[str, object]:
+    return {
+        "pipe": name,
+        "accepted": sent.accepted,
+        "next_line": sent.next_line,
+        "unknown": sent.unknown,
+    }
+
+
+def _unsent(name: str, file: str, sent: SentLines, *, from_line: int) -> str:
+    """Say which lines are stored, and how the command goes on."""
+    stored = f"lines {from_line} to {sent.next_line - 1} are stored"
+    facts = [stored if sent.next_line > from_line else "no line is known to be stored"]
+    command = ["crivo", "pipes", "send", name, file, "--from-line", str(sent.next_line)]
+    if sent.unknown is not None:
+        facts.append(f"{sent.unknown.first} to {sent.unknown.last} may be")
+        command += ["--idempotency-key", sent.unknown.idempotency_key]
+    return f"{', '.join(facts)}; `{shlex.join(command)}` goes on, and stores nothing twice"
 
 
 def _say(service: Service, pipe: Pipe) -> None:

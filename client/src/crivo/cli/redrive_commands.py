@@ -33,7 +33,9 @@ class RedriveFlags:
     execution: Annotated[
         str | None, Parameter(help="The failed executions of a script, such as `cards@3`.")
     ] = None
-    kind: Annotated[ErrorKind | None, Parameter(help="Only what has failed in this way.")] = None
+    kind: Annotated[
+        ErrorKind | None, Parameter(help="Only what has failed in this way, at first or last.")
+    ] = None
     schema: Annotated[str | None, Parameter(help="Only letters that events@3 refused.")] = None
     failed_script: Annotated[str | None, Parameter(help="Only letters that clean@6 failed on.")] = (
         None
@@ -132,7 +134,10 @@ def redrive(
             raise
     _report(service, found)
     if found.status != "finished" or found.failed_again or found.left_out:
-        raise OutcomeDiffers(f"re-drive {found.id} has {found.status}: {_counts(found)}")
+        # Its counts have been shown.
+        raise OutcomeDiffers(
+            f"re-drive {found.id} ended as {found.status}, and not all of it has succeeded"
+        )
 
 
 @redrives.command(name="list")
@@ -172,7 +177,7 @@ def list_redrives(
     with service.client() as client:
         found = client.redrives.list(page_size=page_size(limit), **filters)
         service.output.items(
-            ("id", "status", "matched", "moved", "failed again", "remaining", "trouble"),
+            ("id", "status", "matched", "moved", "dropped", "failed again", "remaining", "trouble"),
             found,
             _cells,
             limit=limit,
@@ -223,8 +228,8 @@ def _report(service: Service, found: Redrive) -> None:
 
 def _counts(found: Redrive) -> str:
     return (
-        f"{found.moved} of {found.matched} moved, {found.failed_again} failed again, "
-        f"{found.left_out} left out, {found.remaining} remaining"
+        f"{found.moved} of {found.matched} moved, {found.dropped} dropped, "
+        f"{found.failed_again} failed again, {found.left_out} left out, {found.remaining} remaining"
     )
 
 
@@ -234,6 +239,7 @@ def _cells(found: Redrive) -> tuple[object, ...]:
         found.status,
         found.matched,
         found.moved,
+        found.dropped,
         found.failed_again,
         found.remaining,
         found.trouble,

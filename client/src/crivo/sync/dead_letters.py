@@ -39,7 +39,10 @@ class DeadLetters(Calls):
         return self._driver.do(flows.counts(self._session, pipe))
 
     def download(self, **filters: Unpack[LetterFilter]) -> Iterator[DeadLetterWithEvent]:
-        """Read all letters that match with their events, the oldest first."""
+        """Read the dead letters that match with their events, the oldest first.
+
+        `state="all"` reads moved, dropped and erased ones, too.
+        """
         for _, letter in self._lines(filters):
             yield letter
 

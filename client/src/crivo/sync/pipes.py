@@ -5,6 +5,7 @@ from typing import Any
 
 from crivo import pipe_flows as flows
 from crivo.bodies import Data
+from crivo.event_lines import SentLines, send_lines
 from crivo.pipe_models import AcceptedEvents, Pipe
 from crivo.sync.calls import Calls
 
@@ -30,12 +31,29 @@ class Pipes(Calls):
         """Send one event: bytes as they are, or a value as JSON; on return it is stored."""
         return self._driver.do(flows.send(self._session, name, event, event_id))
 
-    def send_lines(self, name: str, lines: Iterable[bytes]) -> int:
-        """Send events, one a line, in their order; return how many are stored."""
-        sent = 0
-        for part in flows.parts_of(lines):
-            sent += self._driver.do(flows.send_part(self._session, name, part)).accepted
-        return sent
+    def send_lines(
+        self,
+        name: str,
+        lines: Iterable[bytes],
+        *,
+        from_line: int = 1,
+        idempotency_key: str | None = None,
+        sent: SentLines | None = None,
+    ) -> int:
+        """Send events, one a line, in their order; return how many are stored.
+
+        `sent` is kept up to date and says, also after an error or an interruption, with which line
+        to go on, and with which `idempotency_key`, so that nothing is stored twice.
+        """
+        flow = send_lines(
+            self._session,
+            name,
+            lines,
+            from_line=from_line,
+            idempotency_key=idempotency_key,
+            sent=sent,
+        )
+        return (self._driver.do(flow)).accepted
 
     def pause(self, name: str) -> Pipe:
         """Pause a pipe after its batch; again changes nothing."""
