@@ -44,6 +44,18 @@ class ExportSettings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_
             "empty: the folder `exports` of the data folder"
         ),
     ] = ""
+    export_disk_bytes: Annotated[
+        int,
+        Meta(
+            description="what each may write to its folder; 0: 4 GiB and eight times what it "
+            "reads. In any case at most half of what the disk has free beyond a reserve",
+            ge=0,
+        ),
+    ] = 0
+    export_task_seconds: Annotated[
+        int,
+        Meta(description="how long each may compute; one reads up to 8 GiB of records", ge=1),
+    ] = 3_600
     keep_export_files_days: Annotated[
         int,
         Meta(

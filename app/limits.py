@@ -102,12 +102,12 @@ EXPORT_TASK_BYTES: Final = 256 * MIB
 # Raw bytes whose rows one task compares by key, and the most tasks that do.
 EXPORT_BUCKET_BYTES: Final = 1 * GIB
 MAX_EXPORT_BUCKETS: Final = 256
-# The bytes of a record that an error shows, and of those, and of long pointers, that one task of an
-# export keeps.
+# The bytes of a record that an error shows.
 EXCERPT_BYTES: Final = 1 * KIB
-MAX_EXPORT_EXCERPTS_BYTES: Final = 64 * MIB
-# What a task reports: files, partitions, and up to 100,000 bad rows with path and pointer.
-MAX_EXPORT_REPORT_BYTES: Final = 512 * MIB
+# Of the bad rows that one task of an export reports, records, paths and pointers included.
+MAX_EXPORT_BAD_ROWS_BYTES: Final = 16 * MIB
+# What a task reports: files and partitions with their folders, columns, and bad rows.
+MAX_EXPORT_REPORT_BYTES: Final = 256 * MIB
 # Of one thread of a task: buffers of lines, copies of their values, and of a file.
 EXPORT_THREAD_BYTES: Final = 128 * MIB
 # Columns of an export, and the bytes of their names: as many with 128 characters each.

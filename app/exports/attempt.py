@@ -12,10 +12,22 @@ from pathlib import Path
 from typing import Final, Protocol
 from uuid import UUID
 
+from msgspec import Struct
+
 from app.blobs import Blobs
 from app.exports.concurrency import concurrently
+from app.exports.disk_room import room_of
+from app.exports.model import ExportErrorKind
 from app.exports.object_folder import ForeignObject, ObjectFolder, replaced_meanwhile
-from app.exports.plan.model import Plan, Progress, Report, Resources, Task, WrittenFile
+from app.exports.plan.model import (
+    Plan,
+    Progress,
+    Report,
+    Resources,
+    Task,
+    TaskFailed,
+    WrittenFile,
+)
 from app.exports.work import BaseFile, TaskInput, UploadedFile, localized, places_of
 from app.limits import MIB
 
@@ -40,6 +52,15 @@ class RunTask(Protocol):
         on_progress: Callable[[Progress], None],
     ) -> Report:
         """Return what was written into `output_folder`. Raises TaskFailed, TaskLost."""
+
+
+class AttemptLimits(Struct, frozen=True, kw_only=True):
+    """What the settings give to each attempt; `disk_bytes` 0: by what it reads."""
+
+    memory_bytes: int
+    threads: int
+    disk_bytes: int
+    seconds: int
 
 
 class Attempt:
@@ -68,22 +89,38 @@ class Attempt:
         self,
         work: TaskInput,
         *,
-        memory_bytes: int,
-        threads: int,
+        raw_bytes: int,
+        limits: AttemptLimits,
         on_progress: Callable[[Progress], None],
     ) -> tuple[Report, Sequence[UploadedFile]]:
         """Run a task with files of the stores; upload what it has written.
 
-        Raises TaskFailed, TaskLost, BlobMissing, BlobsUnavailable, OSError.
+        `raw_bytes` are those of the lines that it reads.
+
+        Raises TaskFailed, TaskLost, BlobMissing, BlobsUnavailable, DiskFull, OSError.
         """
         read, written, spill = (self._folder / each for each in ("in", "out", "spill"))
         for each in (read, written, spill):
             each.mkdir()
         paths = await self._fetch(work, read)
-        resources = Resources(memory_bytes=memory_bytes, threads=threads, spill=str(spill))
-        report = await self._run_task(
-            localized(work.task, paths), work.plan, resources, written, on_progress=on_progress
+        task = localized(work.task, paths)
+        resources = Resources(
+            memory_bytes=limits.memory_bytes,
+            threads=limits.threads,
+            spill=str(spill),
+            room=room_of(task, spill, raw_bytes=raw_bytes, disk_bytes=limits.disk_bytes),
         )
+        time = asyncio.timeout(limits.seconds)
+        try:
+            async with time:
+                report = await self._run_task(
+                    task, work.plan, resources, written, on_progress=on_progress
+                )
+        except TimeoutError:
+            if not time.expired():
+                raise
+            message = f"a task has computed for {limits.seconds} seconds, the most that it may"
+            raise TaskFailed(ExportErrorKind.TIMEOUT, message) from None
         return report, await self._upload(report.files, written)
 
     async def _fetch(self, work: TaskInput, folder: Path) -> Mapping[str, str]:

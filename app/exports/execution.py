@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from app.datasets.blob_cleanup import delete_blobs
-from app.exports.attempt import Attempt, RunTask
+from app.exports.attempt import Attempt, AttemptLimits, RunTask
 from app.exports.folders import open_attempt_folder
 from app.exports.input_store import read_input
 from app.exports.model import ExportErrorKind
@@ -55,8 +55,13 @@ async def execute(
                 read = await read_input(conn, task)
             report, files = await attempt.run(
                 read,
-                memory_bytes=settings.export_memory_bytes,
-                threads=settings.export_threads or os.cpu_count() or 1,
+                raw_bytes=task.raw_bytes,
+                limits=AttemptLimits(
+                    memory_bytes=settings.export_memory_bytes,
+                    threads=settings.export_threads or os.cpu_count() or 1,
+                    disk_bytes=settings.export_disk_bytes,
+                    seconds=settings.export_task_seconds,
+                ),
                 on_progress=on_progress,
             )
         except (Exception, asyncio.CancelledError) as error:

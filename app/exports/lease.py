@@ -32,7 +32,7 @@ class Lease:
         self._read = progress.bytes_read / max(1, progress.total_bytes)
 
     async def renew(self) -> bool:
-        """Renew the lease; return whether it was still held. Raises DatabaseUnavailable."""
+        """Renew the lease; return whether the task may go on. Raises DatabaseUnavailable."""
         async with self._resources.pool.acquire() as conn:
             return await task_store.renew(
                 conn,
@@ -55,7 +55,7 @@ class Lease:
     async def renew_for_record(self) -> None:
         """Renew the lease a last time: its outcome is recorded within that. Raises LeaseLost."""
         if not await self.renew():
-            raise LeaseLost("another worker has claimed it, or its export has ended")
+            raise LeaseLost("another worker has claimed it, or it is not to go on")
 
     @property
     def _raw_bytes_done(self) -> int:
@@ -102,5 +102,5 @@ async def leased(resources: Resources, task: ClaimedTask, *, until: float) -> As
             raise
         if outage is not None:
             raise outage from None
-        message = "the lease is lost, or was not renewed in time, or the export has ended"
+        message = "the lease is lost, or was not renewed in time, or the task is not to go on"
         raise LeaseLost(message) from None

@@ -82,18 +82,17 @@ async def record(
     """
     report = outcome.report
     # Before anything is locked, and not on the event loop: a task may have 100,000.
-    errors = await asyncio.to_thread(_errors, report.bad)
+    errors_bytes = await asyncio.to_thread(_stored_bytes, report.bad)
     await finish_task(conn, task, found=_found(task, report))
     if outcome.kept:
         await _require_base(conn, task)
     # Files that are kept count already.
     sizes = [max(each.file.size_bytes, MIN_COUNTED_PART_BYTES) for each in outcome.files]
-    sizes += [len(error) + len(bad.record) for error, bad in zip(errors, report.bad, strict=True)]
-    if sizes:
-        await require_stored_bytes(conn, task.tenant_id, sum(sizes))
+    if sizes or errors_bytes:
+        await require_stored_bytes(conn, task.tenant_id, sum(sizes) + errors_bytes)
     await _insert_files(conn, task, outcome)
     await _insert_emptied(conn, task, outcome.emptied)
-    await _insert_errors(conn, task, report.bad, errors)
+    await _insert_errors(conn, task, report.bad)
     await _count(conn, task, report, engine=engine)
 
 
@@ -207,9 +206,7 @@ FROM parameters AS p,
 """
 
 
-async def _insert_errors(
-    conn: Connection, task: ClaimedTask, bad: Sequence[BadRow], errors: Sequence[bytes]
-) -> None:
+async def _insert_errors(conn: Connection, task: ClaimedTask, bad: Sequence[BadRow]) -> None:
     for after in range(0, len(bad), _ERRORS_AT_ONCE):
         some = bad[after : after + _ERRORS_AT_ONCE]
         values = in_order(
@@ -220,18 +217,21 @@ async def _insert_errors(
             after=after,
             paths=[each.path for each in some],
             lines=[each.line for each in some],
-            errors=errors[after : after + _ERRORS_AT_ONCE],
+            errors=[_error(each) for each in some],
             records=[each.record for each in some],
         )
         await conn.execute(INSERT_ERRORS, *values)
 
 
-def _errors(bad: Sequence[BadRow]) -> list[bytes]:
-    """Write why each row is bad as ASCII JSON, as other errors are."""
-    documents = (
-        {"kind": each.kind, "message": each.message, "pointer": each.pointer} for each in bad
-    )
-    return [json.dumps(document).encode("ascii") for document in documents]
+def _stored_bytes(bad: Sequence[BadRow]) -> int:
+    # What is measured is made again when it is stored, rather than kept.
+    return sum(len(_error(each)) + len(each.record) for each in bad)
+
+
+def _error(bad: BadRow) -> bytes:
+    """Write why a row is bad as ASCII JSON, as other errors are."""
+    document = {"kind": bad.kind, "message": bad.message, "pointer": bad.pointer}
+    return json.dumps(document).encode("ascii")
 
 
 # Rows are counted where the dataset is read; what the tasks after it read has been counted. Nulls

@@ -42,6 +42,7 @@ _LOST_SECONDS: Final = 1.0
 _OUTAGE_SECONDS: Final = 5.0
 _FAULT_SECONDS: Final = 60.0
 _RELEASE_SECONDS: Final = 2.0
+_SUSPENDED: Final = "the tenant is suspended"
 
 
 async def run_exports(resources: Resources, worker_id: UUID, run_task: RunTask) -> None:
@@ -101,10 +102,7 @@ class Claims(ABC):
                 await self._start(task)
                 await self._try(task, until=began + lease_seconds)
             except LeaseLost as lost:
-                count_export_task(task.stage, "lease_lost")
-                log.warning("export.lease_lost", task=task.name, reason=str(lost))
-                # Where it is not another's: this worker was too slow to renew it.
-                await self._release(task, 0.0, counts=True)
+                await self._lose(task, lost)
             except DatabaseUnavailable as error:
                 count_export_task(task.stage, "interrupted")
                 log.warning("export.interrupted", task=task.name, reason=str(error))
@@ -122,6 +120,15 @@ class Claims(ABC):
             started = await task_store.start_export(conn, task)
         if started:
             self._resources.publisher.changed(task.export_id)
+
+    async def _lose(self, task: ClaimedTask, lost: LeaseLost) -> None:
+        """Give a task back that is not to go on, where it is not another's."""
+        async with self._resources.pool.acquire() as conn:
+            rests = await task_store.rests(conn, task)
+        count_export_task(task.stage, "suspended" if rests else "lease_lost")
+        log.warning("export.lease_lost", task=task.name, reason=_SUSPENDED if rests else str(lost))
+        # If nobody has suspended the tenant, this worker was too slow to renew it.
+        await self._release(task, 0.0, counts=not rests, trouble=_SUSPENDED if rests else None)
 
     async def _release_when_possible(self, task: ClaimedTask) -> None:
         """Give a task back once PostgreSQL answers, unless another worker has it or it has ended.

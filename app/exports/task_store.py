@@ -153,10 +153,11 @@ SET lease_expires_at = clock_timestamp() + make_interval(secs => p.lease_seconds
     raw_bytes_done = least(coalesce(p.raw_bytes_done, t.raw_bytes_done), t.raw_bytes),
     trouble = CASE WHEN p.reads THEN NULL ELSE t.trouble END,
     trouble_since = CASE WHEN p.reads THEN NULL ELSE t.trouble_since END
-FROM parameters AS p, exports AS e
+FROM parameters AS p, exports AS e, tenants AS n
 WHERE t.tenant_id = p.tenant_id AND t.export_id = p.export_id AND t.stage = p.stage
   AND t.number = p.number AND t.lease_token = p.lease_token AND t.done_token IS NULL
   AND e.tenant_id = p.tenant_id AND e.id = p.export_id AND e.finished_at IS NULL
+  AND n.id = p.tenant_id AND n.suspended_at IS NULL
 RETURNING true
 """
 
@@ -171,8 +172,8 @@ async def renew(
 ) -> bool:
     """Renew a lease; return whether it was still this worker's, and its export goes on.
 
-    A task that `reads` has no trouble any more, also if it has nothing to count. Without
-    `raw_bytes_done`, what was noted before stays.
+    Those of a suspended tenant do not. A task that `reads` has no trouble any more, also if it has
+    nothing to count. Without `raw_bytes_done`, what was noted before stays.
     """
     values = in_order(
         RENEW_TASK,
@@ -236,6 +237,18 @@ async def release(
         trouble=None if trouble is None else trouble.replace("\x00", "\ufffd"),
     )
     await conn.execute(RELEASE_TASK, *values)
+
+
+SELECT_RESTS = """
+SELECT suspended_at IS NOT NULL
+FROM tenants
+WHERE id = $1
+"""
+
+
+async def rests(conn: Connection, task: ClaimedTask) -> bool:
+    """Return whether the tenant of a task is suspended."""
+    return await conn.fetchval(SELECT_RESTS, task.tenant_id) is True
 
 
 # Since a task can reach its destination: what was before it is done, and another export has been

@@ -118,30 +118,6 @@ async def test_an_outage_costs_no_attempt_and_leaves_no_file(exports: RunningExp
     assert exports.folders() == []
 
 
-async def test_a_task_without_space_is_tried_again_until_it_had_none_too_often(
-    exports: RunningExports,
-) -> None:
-    in_duckdb, here = TaskFailed("out_of_space", "no space is left"), OSError(28, "full")
-    freed, full = await exports.create(), await exports.create()
-    for export, errors in ((freed, [in_duckdb, here]), (full, [here, in_duckdb, here])):
-        await exports.pool.execute(
-            "UPDATE export_tasks SET due_at = CASE WHEN export_id = $1 THEN now() "
-            "ELSE 'infinity' END WHERE done_token IS NULL",
-            export,
-        )
-        async with exports.runner(StandInTask(*errors)) as runner:
-            while await runner.run_next():
-                await exports.pool.execute(
-                    "UPDATE export_tasks SET due_at = now() "
-                    "WHERE export_id = $1 AND due_at < 'infinity'",
-                    export,
-                )
-    assert (await exports.row(freed))["status"] == "succeeded"
-    row = await exports.row(full)
-    assert (row["status"], json.loads(row["error"])["kind"]) == ("failed", "out_of_space")
-    assert [each["attempts"] for each in await exports.tasks(full)] == [3]
-
-
 async def test_an_outage_before_a_task_begins_costs_no_attempt(
     exports: RunningExports, monkeypatch: pytest.MonkeyPatch
 ) -> None:

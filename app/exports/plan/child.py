@@ -7,7 +7,6 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import ENOSPC
 from pathlib import Path
 from shutil import rmtree
 from time import process_time
@@ -29,13 +28,13 @@ from app.exports.plan.model import (
     WriteTask,
 )
 from app.exports.plan.progress import Meter
+from app.exports.plan.room import lack_of, limit_files, overrun
 from app.exports.plan.session import open_session, threads_of
 from app.exports.plan.stages import run_bucket, run_map, run_write
 from app.exports.plan.whole import run_whole
 from app.limits import GIB, KIB, MAX_EXPORT_REPORT_BYTES
 from app.sandbox.lockdown import die_with_parent
 
-_OUT_OF_SPACE: Final = ("No space left on device", "max_temp_directory_size", "Disk quota exceeded")
 _OUT_OF_MEMORY: Final = "the task needs more memory than it has, also with spilling"
 # They may not happen again; what else is raised is a fault of the program, and does.
 _OF_THE_HOST: Final = (OSError, duckdb.OperationalError, duckdb.FatalException)
@@ -59,6 +58,8 @@ def main(parent_pid: int) -> NoReturn:
     # A fault that takes memory without end ends this process, not others of the host.
     data_bytes = _DATA_SHARE * request.resources.memory_bytes + _DATA_BYTES
     resource.setrlimit(resource.RLIMIT_DATA, (data_bytes, data_bytes))
+    if request.resources.room is not None:
+        limit_files(request.resources.room)
     folders = (request.resources.spill, request.output)
     files = files_of(request.task)
     in_force = confine(files, folders, parent_pid=parent_pid, status_fd=status_fd)
@@ -72,9 +73,10 @@ def _answer(request: protocol.Request, replies: BinaryIO, status_fd: int) -> pro
     try:
         report = _run(request, replies)
     except TaskFailed as failure:
-        return protocol.Failed(failure.kind, str(failure), failure.details)
+        return _failed(failure)
     except Exception as error:  # noqa: BLE001 - each attempt would find it, whatever it is
-        return _classified(error)
+        lack = lack_of(error, request.resources.room)
+        return _classified(error) if lack is None else _failed(lack)
     return protocol.Done(
         replace(
             report,
@@ -85,11 +87,12 @@ def _answer(request: protocol.Request, replies: BinaryIO, status_fd: int) -> pro
     )
 
 
+def _failed(failure: TaskFailed) -> protocol.Failed:
+    return protocol.Failed(failure.kind, str(failure), failure.details)
+
+
 def _classified(error: Exception) -> protocol.Message:
     message = f"{type(error).__name__}: {error}"
-    full = isinstance(error, OSError) and error.errno == ENOSPC
-    if full or any(sign in message for sign in _OUT_OF_SPACE):
-        return protocol.Failed("out_of_space", "no space is left for the files of the task", {})
     if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
         return protocol.Failed("out_of_memory", _OUT_OF_MEMORY, {})
     if isinstance(error, _OF_THE_HOST):
@@ -101,8 +104,8 @@ def _run(request: protocol.Request, replies: BinaryIO) -> Report:
     meter = Meter(sum(Path(file).stat().st_size for file in files_of(request.task)))
     try:
         return _attempt(request, meter, replies)
-    except duckdb.OutOfMemoryException:
-        if threads_of(request.resources) == 1:
+    except duckdb.OutOfMemoryException as error:
+        if threads_of(request.resources) == 1 or lack_of(error, request.resources.room):
             raise
         # Wide rows need more for each thread than is usual.
         for folder in (request.resources.spill, request.output):
@@ -116,7 +119,7 @@ def _attempt(request: protocol.Request, meter: Meter, replies: BinaryIO) -> Repo
     output = Path(request.output)
     with (
         open_session(request.resources, files=files_of(request.task), output=output) as connection,
-        _reported(meter, connection, replies),
+        _reported(meter, connection, request, replies),
     ):
         return carry_out(connection, request, output, meter)
 
@@ -159,14 +162,23 @@ def files_of(task: Task) -> list[str]:
 
 @contextmanager
 def _reported(
-    meter: Meter, connection: duckdb.DuckDBPyConnection, replies: BinaryIO
+    meter: Meter,
+    connection: duckdb.DuckDBPyConnection,
+    request: protocol.Request,
+    replies: BinaryIO,
 ) -> Iterator[None]:
-    """Send the progress twice a second, if it has changed."""
+    """Send the progress twice a second, if it has changed; end a task that is over its room."""
     ended = threading.Event()
+    room = request.resources.room
+    folders = (Path(request.resources.spill), Path(request.output))
 
     def report() -> None:
         sent = -1
         while not ended.wait(_PROGRESS_S):
+            if room is not None and (failure := overrun(room, folders)):
+                _send(replies, _failed(failure))
+                # Whatever the task is amid: nothing of it is used.
+                os._exit(0)
             now = meter.bytes_read(connection.query_progress())
             if now > sent:
                 sent = now

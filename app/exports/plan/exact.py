@@ -1,6 +1,7 @@
 """Read lines one by one, exactly: those that SQL may read otherwise, and those that are bad."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -12,10 +13,15 @@ from app.exports.plan.members import Line, Members, string_of
 from app.exports.plan.model import ExportColumn, Grain, PartitionColumn
 from app.exports.plan.moments import NUMBER_IS_NO_MOMENT, Moment, parse_moment
 from app.exports.plan.pointers import tokens_of
+from app.exports.plan.sharing import texts_of
+from app.schemas.ddl.types import Type
+
+# The last says whether no column before has the same text.
+_Read: TypeAlias = tuple[ExportColumn, tuple[str, ...], bool]
 
 
 class ExactRow(msgspec.Struct):
-    """A row of the table `exact`, as DuckDB reads it from JSON."""
+    """A row of the table `exact`, as DuckDB reads it from JSON; `c` has each text once."""
 
     o: int
     k: list[str]
@@ -46,13 +52,14 @@ class ExactReader:
         self._keys = [(layout.pointers[n], layout.tokens[n]) for n in layout.keys]
         self._levels = [(column, tokens_of(column.pointer)) for column in layout.partition_by]
         self._latest = None if layout.latest is None else layout.tokens[layout.latest]
-        self._columns = [(column, tokens_of(column.pointer)) for column in layout.columns]
+        self._columns = list(layout.columns)
+        self._reads = list(_reads(layout.columns))
         self._names = Names(c.name for c in layout.columns) if layout.inferred else None
 
     @property
     def columns(self) -> tuple[ExportColumn, ...]:
         """Return the columns, those found in lines included."""
-        return tuple(column for column, _ in self._columns)
+        return tuple(self._columns)
 
     def read(self, ordinal: int, line: bytes) -> ExactRow:
         """Return the row of a line. Raises BadLine, and TaskFailed for too many columns."""
@@ -70,7 +77,12 @@ class ExactReader:
             j=str(order.major),
             n=order.minor,
             p=[_level(found, column, tokens) for column, tokens in self._levels],
-            c=[_column(found, column, tokens) for column, tokens in self._columns],
+            c=[
+                text
+                for column, tokens, is_new in self._reads
+                for text in (_column(found, column, tokens),)
+                if is_new
+            ],
         )
 
     def _collect(self, members: Members, names: Names) -> None:
@@ -81,7 +93,9 @@ class ExactReader:
                 message = "has a name with half a surrogate pair, which has no UTF-8"
                 raise BadLine("bad_value", "", message) from None
             if is_new:
-                self._columns.append((member(name), (name,)))
+                column = member(name)
+                self._columns.append(column)
+                self._reads.append((column, (name,), True))
 
     def _order(self, line: Line) -> numbers.Order:
         if self._latest is None or self._layout.latest is None:
@@ -97,6 +111,15 @@ class ExactReader:
                 raise BadLine("bad_latest_by", pointer, str(error)) from None
         moment = _moment(value, "bad_latest_by", pointer)
         return numbers.Order(numbers.MOMENT, moment.us, moment.rest)
+
+
+def _reads(columns: Sequence[ExportColumn]) -> Iterator[_Read]:
+    """Yield the columns whose values are to be read: not those that ask for no other of them."""
+    seen = set[tuple[str, Type | None]]()
+    for n, (first, column) in enumerate(zip(texts_of(columns), columns, strict=True)):
+        if (column.pointer, column.type) not in seen:
+            seen.add((column.pointer, column.type))
+            yield column, tokens_of(column.pointer), first == n
 
 
 def _key(line: Line, pointer: str, tokens: Sequence[str]) -> str:

@@ -18,16 +18,23 @@ from app.exports.plan.model import (
 )
 from app.exports.plan.progress import Meter
 from app.exports.plan.rest import read_rest
+from app.exports.plan.sharing import texts_of
 from app.exports.plan.staging import certain_rows, sample_names, stage
 from app.exports.plan.survivors import count
 
 
 class Loaded(Struct, frozen=True):
-    """The columns of `rows`, and what was read; the text of a column is `c` with its number."""
+    """The columns of `rows`, and what was read; the text of a column is `c` with its number.
+
+    `texts` has for each column the first with the same text. `bad_rows` are more than `bad`, if
+    those would take too much.
+    """
 
     columns: tuple[Column, ...]
+    texts: Sequence[int]
     rows_in: int
     bad: tuple[BadRow, ...]
+    bad_rows: int
 
 
 def load(
@@ -53,9 +60,10 @@ def load(
         stage(connection, sources, layout)
     rest = read_rest(connection, sources, layout, plan, Path(resources.spill))
     require_names(rest.columns, plan)
+    texts = texts_of(rest.columns)
     connection.execute(
         f"CREATE VIEW rows AS {certain_rows(layout, len(rest.columns))}"
-        f" UNION ALL {_exact_rows(layout, len(rest.columns))}"
+        f" UNION ALL {_exact_rows(layout, texts)}"
     )
     with meter.step(0.05):
         if known:
@@ -64,12 +72,15 @@ def load(
             columns = inferred_columns(connection, sources, rest.columns, is_part=is_part)
     return Loaded(
         columns=tuple(columns),
+        texts=texts,
         rows_in=count(connection, "staged"),
         bad=rest.bad,
+        bad_rows=rest.bad_rows,
     )
 
 
-def _exact_rows(layout: Layout, columns: int) -> str:
+def _exact_rows(layout: Layout, texts: Sequence[int]) -> str:
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts), 1)}
     levels = (
         level(f"CAST(p[{n + 1}] AS {level_type(column)})", column)
         for n, column in enumerate(layout.partition_by)
@@ -81,6 +92,6 @@ def _exact_rows(layout: Layout, columns: int) -> str:
         "j",
         "n",
         *levels,
-        *(f"c[{n + 1}]" for n in range(columns)),
+        *(f"c[{places[text]}]" for text in texts),
     ]
     return f"SELECT {', '.join(parts)} FROM exact"

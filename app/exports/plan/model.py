@@ -88,12 +88,24 @@ class Plan(Struct, frozen=True, kw_only=True):
     of_script: bool = False
 
 
+class Room(Struct, frozen=True, kw_only=True):
+    """What a task may write: the folders of its spilling and of its output together.
+
+    `is_scarce`: it may have more, but its disk has not. `reserve_bytes` stay free for others.
+    """
+
+    max_bytes: int
+    is_scarce: bool
+    reserve_bytes: int
+
+
 class Resources(Struct, frozen=True, kw_only=True):
-    """What a task may use; `spill` is an empty folder of its own."""
+    """What a task may use; `spill` is an empty folder of its own. Without `room`: all of a disk."""
 
     memory_bytes: int
     threads: int
     spill: str
+    room: Room | None = None
 
 
 class SourceFile(Struct, frozen=True, kw_only=True):
@@ -174,7 +186,7 @@ class WrittenFile(Struct, frozen=True, kw_only=True):
 class BadRow(Struct, frozen=True, kw_only=True):
     """A row that cannot be exported: its place, why, and the beginning of its bytes.
 
-    `record` is empty once the task has kept 64 MiB of those.
+    `record` is empty once those of the task have taken 8 MiB.
     """
 
     path: str
@@ -210,6 +222,7 @@ class PartitionRows(Struct, frozen=True, kw_only=True):
 class Report(Struct, frozen=True, kw_only=True):
     """What a task has done. `replaced` are the numbers in `Whole.base` of files to leave out.
 
+    `bad_rows` counts all, of which `bad` has the first, up to 16 MiB.
     `duplicates` counts the rows that another one replaces, rows of `base` included. Of a map task,
     `columns` are brought together by `columns.UnitedColumns`. `nulls` counts the rows without a
     value, for each of the columns, in the files that were written, less those in the replaced ones.

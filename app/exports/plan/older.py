@@ -16,6 +16,7 @@ from app.exports.plan.members import string_of
 from app.exports.plan.model import Column, HeldFile, Plan, TaskFailed
 from app.exports.plan.moments import parse_moment
 from app.exports.plan.ordering import SORTED_BY
+from app.exports.plan.sharing import once
 from app.exports.plan.sums import sum_of
 from app.schemas.ddl.duckdb import literal, quoted
 
@@ -95,8 +96,8 @@ def keeps_order(
 
 def older_rows(columns: Sequence[tuple[int, Column]], plan: Plan) -> str:
     """Return `older` as `typed` has the new rows."""
-    values = [f"d{n}" for n, _ in columns]
-    size = sum_of([f"coalesce(strlen(CAST({d} AS VARCHAR)), 0)" for d in values])
+    values = [f"d{n}" for n, _ in once(columns)]
+    size = sum_of([f"coalesce(strlen(CAST(d{n} AS VARCHAR)), 0)" for n, _ in columns])
     names = (*SORTED_BY, *level_names(plan.partition_by), f"{size} AS size", *values)
     return f"SELECT {', '.join(names)} FROM older"
 
@@ -186,7 +187,7 @@ def _read(
         f"{base.reading.order} AS latest",
         f"{base.reading.moment} AS moment",
         *(f"base.{name}" for name in level_names(plan.partition_by)),
-        *(f"held.{quoted(column.name)} AS d{n}" for n, column in columns),
+        *(f"held.{quoted(column.name)} AS d{n}" for n, column in once(columns)),
     ]
     if touched:
         # Numbered before they are joined, which keeps no order.
@@ -201,7 +202,7 @@ def _read(
             "'' AS latest",
             "0 AS moment",
             *level_names(plan.partition_by),
-            *(f"NULL AS d{n}" for n, _ in columns),
+            *(f"NULL AS d{n}" for n, _ in once(columns)),
         ]
     rank, major = "1", "0"
     if plan.latest_by is not None:

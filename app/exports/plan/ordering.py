@@ -11,6 +11,7 @@ from app.exports.plan.hive import require_short_folders
 from app.exports.plan.layout import require_few_partitions
 from app.exports.plan.levels import level_names, level_text
 from app.exports.plan.model import Column, PartitionColumn, Plan
+from app.exports.plan.sharing import once, values_of
 from app.exports.plan.sums import sum_of
 from app.exports.plan.survivors import count
 
@@ -28,14 +29,20 @@ class Partition(Struct, frozen=True):
 
 
 def kept(columns: Sequence[Column], plan: Plan) -> list[tuple[int, Column]]:
-    """Return the columns of the files, with their numbers: the folders have the others."""
+    """Return the columns of the files, with the numbers of their values.
+
+    The folders have the others.
+    """
     levels = {column.name.lower() for column in plan.partition_by}
-    return [(n, column) for n, column in enumerate(columns) if column.name.lower() not in levels]
+    numbered = zip(values_of(columns, plan), columns, strict=True)
+    return [(n, column) for n, column in numbered if column.name.lower() not in levels]
 
 
 def typed(columns: Sequence[tuple[int, Column]], levels: Sequence[PartitionColumn]) -> str:
     """Return `rows` with `d0`… of the columns' types instead of their texts."""
-    values = (f"{conversion.converted(f'c{n}', column.type)} AS d{n}" for n, column in columns)
+    values = (
+        f"{conversion.converted(f'c{n}', column.type)} AS d{n}" for n, column in once(columns)
+    )
     # The texts say what the values take, without converting them.
     size = sum_of([f"coalesce(strlen(c{n}), 0)" for n, _ in columns])
     names = (*SORTED_BY, *level_names(levels), f"{size} AS size", *values)
@@ -52,7 +59,7 @@ def sort_typed(
 
     Raises TaskFailed.
     """
-    return sort_by_levels(connection, source, [f"d{n}" for n, _ in columns], plan)
+    return sort_by_levels(connection, source, [f"d{n}" for n, _ in once(columns)], plan)
 
 
 def sort_by_levels(

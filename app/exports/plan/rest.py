@@ -13,23 +13,30 @@ from app.exports.plan.exact import BadLine, ExactReader
 from app.exports.plan.layout import Layout
 from app.exports.plan.model import BadRow, ExportColumn, OnBadRow, Plan, SourceFile, TaskFailed
 from app.exports.plan.places import places_of
-from app.limits import EXCERPT_BYTES, KIB, MAX_EXPORT_EXCERPTS_BYTES, MIB
+from app.limits import EXCERPT_BYTES, KIB, MAX_EXPORT_BAD_ROWS_BYTES, MIB
 from app.schemas.ddl.duckdb import literal
 
 # Lines may be long.
 _BATCH: Final = 100
-# Names of members below the pointer of a column may be long; shorter once they have taken much.
+# Names of members below the pointer of a column may be long.
 _POINTER_CHARACTERS: Final = 1_000
-_SHORT_CHARACTERS: Final = 100
+# Records are reported until they and the rest have taken half of what bad rows may take.
+_RECORDS_SHARE: Final = 2
+# Of a bad row: numbers, names of members, and what an object takes.
+_BAD_ROW_BYTES: Final = 100
 _WRITE_BYTES: Final = 1 * MIB
 _ROW_MARGIN_BYTES: Final = 4 * KIB
 
 
 class Rest(msgspec.Struct, frozen=True):
-    """The columns, those found in these lines included, and the bad rows."""
+    """The columns, those found in these lines included, and the bad rows.
+
+    They are reported up to a sum of bytes; `bad_rows` counts them all.
+    """
 
     columns: tuple[ExportColumn, ...]
     bad: tuple[BadRow, ...]
+    bad_rows: int
 
 
 class _Bad(msgspec.Struct, frozen=True):
@@ -37,6 +44,24 @@ class _Bad(msgspec.Struct, frozen=True):
     kind: str
     pointer: str
     message: str
+
+
+class _BadRows:
+    """The bad rows of a task: all are counted, and kept while they may be reported."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self.kept: list[_Bad] = []
+        self.count = 0
+        self._bytes = 0
+
+    def add(self, ordinal: int, reason: BadLine) -> None:
+        self.count += 1
+        if self._bytes > MAX_EXPORT_BAD_ROWS_BYTES:
+            return
+        row = _Bad(ordinal, reason.kind, _clipped(reason.pointer), reason.message)
+        self._bytes += len(row.pointer) + len(row.message) + _BAD_ROW_BYTES
+        self.kept.append(row)
 
 
 def read_rest(
@@ -51,7 +76,7 @@ def read_rest(
     Raises TaskFailed for bad rows, as the plan wants.
     """
     reader = ExactReader(layout)
-    bad: list[_Bad] = []
+    bad = _BadRows()
     file = spill / "exact.jsonl"
     longest = _write(file, reader, _lines(connection, sources), bad, plan)
     types = {
@@ -70,31 +95,26 @@ def read_rest(
         f" maximum_object_size = {longest + _ROW_MARGIN_BYTES})"
     )
     file.unlink()
-    return Rest(reader.columns, tuple(_placed(sources, bad, plan)))
+    return Rest(reader.columns, tuple(_placed(sources, bad, plan)), bad.count)
 
 
 def _write(
     file: Path,
     reader: ExactReader,
     lines: Iterator[tuple[int, bytes]],
-    bad: list[_Bad],
+    bad: _BadRows,
     plan: Plan,
 ) -> int:
     """Write the rows as JSON, and return the size of the longest."""
     longest = _WRITE_BYTES
-    pointers_bytes = 0
     encoder = msgspec.json.Encoder()
     with file.open("wb", buffering=_WRITE_BYTES) as rows:
         for ordinal, line in lines:
             try:
                 row = encoder.encode(reader.read(ordinal, line))
             except BadLine as reason:
-                is_full = pointers_bytes > MAX_EXPORT_EXCERPTS_BYTES
-                most = _SHORT_CHARACTERS if is_full else _POINTER_CHARACTERS
-                pointer = _clipped(reason.pointer, most)
-                pointers_bytes += len(pointer.encode())
-                bad.append(_Bad(ordinal, reason.kind, pointer, reason.message))
-                if len(bad) > _most(plan):
+                bad.add(ordinal, reason)
+                if bad.count > _most(plan):
                     break
                 continue
             longest = max(longest, len(row))
@@ -102,8 +122,8 @@ def _write(
     return longest
 
 
-def _clipped(pointer: str, most: int) -> str:
-    return pointer if len(pointer) <= most else f"{pointer[:most]}…"
+def _clipped(pointer: str) -> str:
+    return pointer[:_POINTER_CHARACTERS] + "…" * (len(pointer) > _POINTER_CHARACTERS)
 
 
 def _most(plan: Plan) -> int:
@@ -135,21 +155,25 @@ def _kept_lines(connection: DuckDBPyConnection) -> Iterator[tuple[int, bytes]]:
             yield ordinal, line.encode()
 
 
-def _placed(sources: Sequence[SourceFile], bad: list[_Bad], plan: Plan) -> Iterator[BadRow]:
+def _placed(sources: Sequence[SourceFile], bad: _BadRows, plan: Plan) -> Iterator[BadRow]:
     taken = 0
-    places = places_of(sources, [each.ordinal for each in bad])
-    for each, place in zip(bad, places, strict=True):
+    places = places_of(sources, [each.ordinal for each in bad.kept])
+    for each, place in zip(bad.kept, places, strict=True):
+        has_room = taken < MAX_EXPORT_BAD_ROWS_BYTES // _RECORDS_SHARE
         row = BadRow(
             path=place.path,
             line=place.line,
             kind=each.kind,
             pointer=each.pointer,
             message=each.message,
-            record=place.record[:EXCERPT_BYTES] if taken < MAX_EXPORT_EXCERPTS_BYTES else b"",
+            record=place.record[:EXCERPT_BYTES] if has_room else b"",
         )
-        taken += len(row.record)
-        if len(bad) > _most(plan):
+        if bad.count > _most(plan):
             raise _refusal(row, plan)
+        taken += len(row.path) + len(row.pointer) + len(row.message) + len(row.record)
+        taken += _BAD_ROW_BYTES
+        if taken > MAX_EXPORT_BAD_ROWS_BYTES:
+            return
         yield row
 
 

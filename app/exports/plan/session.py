@@ -35,6 +35,8 @@ def open_session(
     limit = max(resources.memory_bytes - reserve, _MIN_BYTES)
     connection = duckdb.connect(str(spill / "task.duckdb"))
     try:
+        if resources.room is not None:
+            connection.execute(f"SET max_temp_directory_size = '{resources.room.max_bytes}B'")
         for setting, value in {
             "memory_limit": f"'{limit}B'",
             "threads": str(threads_of(resources)),
@@ -44,7 +46,7 @@ def open_session(
             "preserve_insertion_order": "true",
             "fsync_mode": "'NONE'",
             "checkpoint_threshold": "'1TB'",
-            "disabled_compression_methods": "''" if _is_scarce(spill, files) else _SLOW_METHODS,
+            "disabled_compression_methods": "''" if _is_scarce(resources, files) else _SLOW_METHODS,
             "enable_progress_bar": "true",
             "enable_progress_bar_print": "false",
             "autoinstall_known_extensions": "false",
@@ -65,10 +67,12 @@ def threads_of(resources: Resources) -> int:
     return max(1, min(resources.threads, resources.memory_bytes // EXPORT_THREAD_BYTES))
 
 
-def _is_scarce(spill: Path, files: Sequence[str]) -> bool:
+def _is_scarce(resources: Resources, files: Sequence[str]) -> bool:
     """Return whether tables need compression to have room."""
     raw = sum(Path(file).stat().st_size * (_RAW_RATIO if is_zstd(file) else 1) for file in files)
-    return disk_usage(spill).free < raw * _SPILL_RATIO
+    room = resources.room
+    free = disk_usage(resources.spill).free if room is None else room.max_bytes
+    return free < raw * _SPILL_RATIO
 
 
 def _list(texts: Sequence[str]) -> str:

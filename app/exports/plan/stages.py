@@ -1,7 +1,7 @@
 """Carry out an export in stages: lines to buckets, buckets to survivors, survivors to files.
 
 Files between stages have what `rows` has: `ordinal`, numbered through all tasks, keys, orders,
-levels, and the texts of columns under `c:` and their names.
+levels, and the texts of columns under `c:` and the name of the first column that has them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,6 +43,7 @@ from app.exports.plan.ordering import (
 )
 from app.exports.plan.progress import Meter
 from app.exports.plan.session import threads_of
+from app.exports.plan.sharing import texts_of
 from app.exports.plan.sums import sum_of
 from app.exports.plan.survivors import count, find_losers, ranked
 from app.exports.plan.writing import (
@@ -74,7 +75,7 @@ def run_map(
     values = [
         f"ordinal + {task.number * _MAX_RECORDS} AS ordinal",
         *_shared(plan),
-        *(f"c{n} AS {quoted(_TEXT + column.name)}" for n, column in enumerate(loaded.columns)),
+        *(f"c{n} AS {quoted(_TEXT + loaded.columns[n].name)}" for n in dict.fromkeys(loaded.texts)),
     ]
     source = f"(SELECT *, {_bucket(plan, task.buckets)} AS bucket, 1 AS size FROM rows)"
     with meter.step(0.3):
@@ -85,7 +86,7 @@ def run_map(
         rows_in=loaded.rows_in,
         rows_out=sum(file.rows for file in files),
         duplicates=0,
-        bad_rows=len(loaded.bad),
+        bad_rows=loaded.bad_rows,
         bad=loaded.bad,
         files=files,
         columns=loaded.columns,
@@ -98,7 +99,7 @@ def run_bucket(
     connection: DuckDBPyConnection, task: BucketTask, plan: Plan, output: Path, meter: Meter
 ) -> Report:
     """Write the survivors of a bucket to one file, sorted by partition."""
-    names = _view_rows(connection, task.held, plan, "")
+    names = _view_rows(connection, task.held, plan)
     rows_in = count(connection, "rows")
     connection.execute(f"CREATE VIEW ranked AS {ranked('rows', len(plan.key))}")
     with meter.step(0.3):
@@ -144,20 +145,18 @@ def run_write(
     columns = tuple(_stated(plan))
     list_partitions(connection, "wanted", task.partitions, plan.partition_by)
     stated = kept(columns, plan)
-    wanted = [column.name for _, column in stated]
-    names = _view_rows(connection, task.held, plan, _wanted(plan), also=wanted)
-    numbers = {name: n for n, name in enumerate(names)}
-    numbered = [(numbers[column.name], column) for _, column in stated]
-    has_order = keeps_order(connection, plan, numbered)
-    connection.execute(f"CREATE VIEW typed AS {typed(numbered, plan.partition_by)}")
+    texts = [plan.columns[n].name for n in texts_of(plan.columns)]
+    _view_rows(connection, task.held, plan, _wanted(plan), names=texts)
+    has_order = keeps_order(connection, plan, stated)
+    connection.execute(f"CREATE VIEW typed AS {typed(stated, plan.partition_by)}")
     with meter.step(0.6):
-        partitions = sort_typed(connection, "typed", numbered, plan)
+        partitions = sort_typed(connection, "typed", stated, plan)
     _drop_rows(connection)
     total = sum(partition.rows for partition in partitions)
     done = write_partitions(
         connection,
         partitions,
-        form_of(numbered, columns, plan.partition_by, output, has_order=has_order),
+        form_of(stated, columns, plan.partition_by, output, has_order=has_order),
         file_bytes=plan.file_bytes,
         threads=threads_of(resources),
         on_rows=lambda rows: meter.add(0.4 * rows / total),
@@ -201,24 +200,26 @@ def _view_rows(
     connection: DuckDBPyConnection,
     held: Sequence[HeldFile],
     plan: Plan,
-    wanted: str,
+    wanted: str = "",
     *,
-    also: Sequence[str] = (),
-) -> list[str]:
-    """Make the view `rows` of files between stages; return the names of its columns.
+    names: Sequence[str] | None = None,
+) -> Sequence[str]:
+    """Make the view `rows` of files between stages; return the names of its texts.
 
-    Columns of `also` that no file has are null: only bad rows had these members.
+    They are those of the files, or `names`, which can repeat. Those that no file has are null:
+    only bad rows had these members.
     """
     if not held:
         raise TaskFailed("input_deleted", "the task has no files of the stage before")
     source = _united(connection, [each.local for each in held], wanted)
-    names = [
+    held_names = [
         name.removeprefix(_TEXT)
         for name in columns_in(connection, source)
         if name.startswith(_TEXT)
     ]
-    missing = [name for name in also if name not in names]
-    texts = [*(quoted(_TEXT + name) for name in names), *(["CAST(NULL AS VARCHAR)"] * len(missing))]
+    names = held_names if names is None else names
+    present = set(held_names)
+    texts = (quoted(_TEXT + name) if name in present else "CAST(NULL AS VARCHAR)" for name in names)
     shared = (
         *(f"k{n}" for n in range(len(plan.key))),
         *level_names(plan.partition_by),
@@ -228,7 +229,7 @@ def _view_rows(
         "CREATE VIEW rows AS SELECT ordinal, rank, CAST(major AS HUGEINT) AS major, minor,"
         f" {', '.join(shared)} FROM {source}"
     )
-    return [*names, *missing]
+    return names
 
 
 def _united(connection: DuckDBPyConnection, locals_: Sequence[str], wanted: str) -> str:

@@ -106,23 +106,25 @@ def _certain(layout: Layout) -> str:
     of the line, byte for byte.
     """
     return " AND ".join(
-        (
-            "starts_with(line, '{')",
-            "CAST(json(json) AS VARCHAR) = line",
-            *_unique_names(layout),
-            *(_certain_key(f"v{n}") for n in layout.keys),
-            *([] if layout.latest is None else [_certain_order(f"v{layout.latest}", layout)]),
-            *(f"m{n} IS NOT NULL" for n in layout.moments),
-            *(
-                _certain_folder(f"v{n}", column)
-                for n, column in zip(layout.partitions, layout.partition_by, strict=True)
-                if column.grain is Grain.VALUE
-            ),
-            *(
-                f"(v{n} IS NULL OR {conversion.certain(f'v{n}', column.type)})"
-                for n, column in zip(layout.places, layout.columns, strict=True)
-                if column.type is not None
-            ),
+        dict.fromkeys(
+            (
+                "starts_with(line, '{')",
+                "CAST(json(json) AS VARCHAR) = line",
+                *_unique_names(layout),
+                *(_certain_key(f"v{n}") for n in layout.keys),
+                *([] if layout.latest is None else [_certain_order(f"v{layout.latest}", layout)]),
+                *(f"m{n} IS NOT NULL" for n in layout.moments),
+                *(
+                    _certain_folder(f"v{n}", column)
+                    for n, column in zip(layout.partitions, layout.partition_by, strict=True)
+                    if column.grain is Grain.VALUE
+                ),
+                *(
+                    f"(v{n} IS NULL OR {conversion.certain(f'v{n}', column.type)})"
+                    for n, column in zip(layout.places, layout.columns, strict=True)
+                    if column.type is not None
+                ),
+            )
         )
     )
 

@@ -70,7 +70,7 @@ def run_whole(
         rows_in=loaded.rows_in,
         rows_out=total,
         duplicates=duplicates,
-        bad_rows=len(loaded.bad),
+        bad_rows=loaded.bad_rows,
         bad=loaded.bad,
         files=done.files,
         columns=[column for _, column in columns],

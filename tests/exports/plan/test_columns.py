@@ -8,6 +8,7 @@ import pytest
 
 from app.exports.plan import stages
 from app.exports.plan.model import (
+    JSON_TEXT,
     ExportColumn,
     Grain,
     OnBadRow,
@@ -44,6 +45,48 @@ def test_tasks_whose_records_have_other_members_have_columns_of_all(
     staged = [row for each in folder.run_stages(sources, plan) for row in each.rows]
     assert sorted(rows, key=repr) == sorted(staged, key=repr)
     assert {tuple(row.values()) for _, row in rows} == {(1, None, None), (3, 2, None), (None, 4, 5)}
+
+
+def test_columns_of_one_pointer_have_their_own_values_in_every_way(folder: Folder) -> None:
+    def column(name: str, of: Scalar | None = None) -> ExportColumn:
+        return ExportColumn(name=name, pointer=f"/{name[0]}", type=of)
+
+    columns = [
+        column("a"),
+        column("a1", Scalar(Kind.VARCHAR, (9,))),
+        column("a2", Scalar(Kind.STRING)),
+        column("a3", Scalar(Kind.CHAR, (9,))),
+        column("a4", JSON_TEXT),
+        column("b", Scalar(Kind.BIGINT)),
+        column("b1", Scalar(Kind.DOUBLE)),
+        column("b2"),
+        column("b3", Scalar(Kind.STRING)),
+        column("b4", Scalar(Kind.STRING)),
+        column("k"),
+    ]
+    plan = Plan(key=["/k"], columns=columns, on_bad_row=OnBadRow.DEAD_LETTER, max_bad_rows=9)
+    lines = [
+        b'{"k":1,"a":"x","b":1}',
+        rb'{"k":2, "a":"\u0061b","b":2.0}',
+        b'{"k":3, "a":"too long a text","b":3}',
+        b'{"k":4}',
+    ]
+    wanted = [
+        ("x", "x", "x", "x", '"x"', 1, 1.0, 1.0, "1", "1", 1),
+        ("ab", "ab", "ab", "ab", '"\\u0061b"', 2, 2.0, 2.0, "2.0", "2.0", 2),
+        (None,) * 10 + (4,),
+    ]
+    sources = [folder.source(lines[:1], "0"), folder.source(lines[1:], "1")]
+    at_once = folder.run(whole(*sources), plan)
+    first = folder.run(whole(folder.source(lines[:2], "2")), plan)
+    newer = folder.source(lines[2:], "3")
+    continued = folder.run(whole(newer, base=first.held), plan)
+    staged = folder.run_stages(sources, plan)
+    for results in ([at_once], [continued], staged):
+        rows = [tuple(row.values()) for each in results for _, row in each.rows]
+        assert sorted(rows, key=lambda row: row[-1]) == wanted
+    [bad] = at_once.report.bad
+    assert (bad.pointer, bad.message) == ("/a", "has more than 9 characters")
 
 
 def test_columns_come_in_the_order_of_their_first_appearance(folder: Folder) -> None:

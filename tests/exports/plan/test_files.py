@@ -56,17 +56,19 @@ def test_a_file_that_cannot_be_written_ends_the_writing_of_others(folder: Folder
 def test_of_bad_rows_a_beginning_is_kept_and_no_more_than_a_sum(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rest, "MAX_EXPORT_EXCERPTS_BYTES", 2_000)
+    monkeypatch.setattr(rest, "MAX_EXPORT_BAD_ROWS_BYTES", 8_000)
     line = b'{"v":{"%s":1}}' % (b"a" * 5_000)
     struct = StructOf((Field("a" * 5_000, Scalar(Kind.BOOLEAN), ""),))
     plan = Plan(
         columns=[ExportColumn(name="v", pointer="/v", type=struct)],
         on_bad_row=OnBadRow.DEAD_LETTER,
-        max_bad_rows=3,
+        max_bad_rows=9,
     )
-    bad = folder.run(whole(folder.source([line] * 3)), plan).report.bad
-    assert [len(each.record) for each in bad] == [1_024, 1_024, 0]
-    assert [len(each.pointer) for each in bad] == [1_001, 1_001, 101]
+    report = folder.run(whole(folder.source([line] * 9)), plan).report
+    assert [len(each.record) for each in report.bad] == [1_024, 1_024, 0, 0, 0]
+    assert {len(each.pointer) for each in report.bad} == {1_001}
+    # The others are counted.
+    assert report.bad_rows == 9
 
 
 def test_a_large_partition_has_several_files_and_a_small_one_has_one(folder: Folder) -> None:

@@ -23,6 +23,7 @@ from app.exports.plan.model import (
     Progress,
     Report,
     Resources,
+    Room,
     SourceFile,
     TaskFailed,
     TaskLost,
@@ -37,10 +38,15 @@ ROOT = Path(__file__).resolve().parents[3]
 _LEVEL = PartitionColumn(name="p", grain=Grain.VALUE, pointer="/p")
 
 
-def _resources(folder: Path, *, memory_bytes: int = 400_000_000) -> Resources:
+def _resources(
+    folder: Path, *, memory_bytes: int = 400_000_000, room_bytes: int | None = None
+) -> Resources:
     for name in ("spill", "out"):
         (folder / name).mkdir()
-    return Resources(memory_bytes=memory_bytes, threads=1, spill=str(folder / "spill"))
+    room = None
+    if room_bytes is not None:
+        room = Room(max_bytes=room_bytes, is_scarce=False, reserve_bytes=0)
+    return Resources(memory_bytes=memory_bytes, threads=1, spill=str(folder / "spill"), room=room)
 
 
 def _source(folder: Path, rows: int, *, width: int = 1) -> SourceFile:
@@ -73,6 +79,7 @@ async def test_a_cancelled_task_leaves_no_process(tmp_path: Path) -> None:
     if os.geteuid() == 0:  # a peer cannot read it
         assert psutil.Process(child).environ() == {}
     assert psutil.Process(child).rlimit(psutil.RLIMIT_DATA)[0] < 2 * GIB
+    assert psutil.Process(child).rlimit(psutil.RLIMIT_FSIZE)[0] == GIB
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -89,7 +96,7 @@ async def test_a_task_whose_process_is_killed_is_lost(tmp_path: Path) -> None:
 
 async def _running(source: SourceFile, folder: Path) -> tuple[asyncio.Task[Report], int]:
     """Start a task, and return it with its process once that has opened its database."""
-    before, resources = _children(), _resources(folder)
+    before, resources = _children(), _resources(folder, room_bytes=GIB)
     task = asyncio.create_task(
         run_task(Whole(sources=[source]), Plan(key=["/k"]), resources, folder / "out")
     )
@@ -233,6 +240,52 @@ async def test_out_of_memory_is_named(tmp_path: Path) -> None:
             tmp_path / "out",
         )
     assert caught.value.kind == "out_of_memory"
+
+
+async def test_columns_of_one_pointer_need_room_for_its_value_once(tmp_path: Path) -> None:
+    local = tmp_path / "lines.jsonl"
+    # DuckDB would write no blank, so Python reads them.
+    local.write_text("".join(f'{{"a" :"{n}{"x" * 50_000}"}}\n' for n in range(30)))
+    types = [Scalar(Kind.STRING), *(Scalar(Kind.VARCHAR, (n,)) for n in range(60_000, 60_039))]
+    columns = [ExportColumn(name=f"c{n}", pointer="/a", type=of) for n, of in enumerate(types)]
+    resources = _resources(tmp_path, room_bytes=20_000_000)
+    source = SourceFile(local=str(local), path="")
+    report = await run_task(
+        Whole(sources=[source]), Plan(columns=columns), resources, tmp_path / "out"
+    )
+    assert (report.rows_out, len(report.columns)) == (30, 40)
+
+
+@pytest.mark.parametrize(
+    ("partitions", "room_bytes", "is_scarce", "reserve_bytes", "kind"),
+    [
+        (1, 8_000_000, False, 0, "over_disk_limit"),
+        (1, 8_000_000, True, 0, "out_of_space"),
+        # Many small files, whose sum counts.
+        (4_000, 8_000_000, False, 0, "over_disk_limit"),
+        # Others fill the disk meanwhile.
+        (4_000, 10**15, False, 10**15, "out_of_space"),
+    ],
+)
+async def test_a_task_ends_once_its_files_take_more_than_their_room(
+    tmp_path: Path,
+    partitions: int,
+    room_bytes: int,
+    is_scarce: bool,  # noqa: FBT001 - a parameter
+    reserve_bytes: int,
+    kind: str,
+) -> None:
+    local = tmp_path / "lines.jsonl"
+    width = 20_000 // partitions
+    with local.open("w", encoding="ascii") as file:
+        file.writelines(f'{{"p":{n % partitions},"k":"{n:0{width}d}"}}\n' for n in range(4_000))
+    room = Room(max_bytes=room_bytes, is_scarce=is_scarce, reserve_bytes=reserve_bytes)
+    resources = replace(_resources(tmp_path), room=room)
+    plan = Plan(key=["/k"], partition_by=[_LEVEL])
+    source = SourceFile(local=str(local), path="")
+    with pytest.raises(TaskFailed) as caught:
+        await run_task(Whole(sources=[source]), plan, resources, tmp_path / "out")
+    assert caught.value.kind == kind
 
 
 async def test_a_file_that_is_not_there_is_another_attempt(tmp_path: Path) -> None:
