@@ -327,10 +327,7 @@ class ExportDamaged(CrivoError):
 
 
 class NotFinished(CrivoError, TimeoutError):
-    """A batch, a comparison, a run or an export has not finished within the time; it goes on.
-
-    `resource` is what it was when it was last seen.
-    """
+    """A batch, comparison, run or export goes on; `resource` is how it was seen last."""
 
     def __init__(self, message: str, resource: Response) -> None:
         """Keep the resource."""
