@@ -68,8 +68,8 @@ class Base(Struct, frozen=True, kw_only=True):
 
 
 # The files that snapshot $3 has and snapshot $4 has not; without those that are sent again as they
-# were, if $5. Consecutive parts of a file that begin in
-# the same _READ_BYTES are one row: a large dataset has many of 8 MiB.
+# were, if $5. Consecutive parts of a file that begin in the same _READ_BYTES are one row: a large
+# dataset has many of 8 MiB.
 SELECT_PARTS = f"""
 SELECT f.id AS file_id, f.path, min(p.number) AS first_part, max(p.number) AS last_part,
        min(p.first_line) AS first_line, sum(p.raw_bytes)::bigint AS raw_bytes
