@@ -108,6 +108,10 @@ EXCERPT_BYTES: Final = 1 * KIB
 MAX_EXPORT_BAD_ROWS_BYTES: Final = 16 * MIB
 # What a task reports: files and partitions with their folders, columns, and bad rows.
 MAX_EXPORT_REPORT_BYTES: Final = 256 * MIB
+# A task may write this much to the disk, and more the more it reads.
+MIN_EXPORT_ROOM_BYTES: Final = 4 * GIB
+# What it leaves free for PostgreSQL, the blob store and parts that are uploaded, at most.
+MAX_DISK_RESERVE_BYTES: Final = 4 * GIB
 # Of one thread of a task: buffers of lines, copies of their values, and of a file.
 EXPORT_THREAD_BYTES: Final = 128 * MIB
 # Columns of an export, and the bytes of their names: as many with 128 characters each.

@@ -6,19 +6,17 @@ from shutil import disk_usage
 from typing import Final
 
 from app.exports.plan.model import BucketTask, HeldFile, MapTask, Room, Task, Whole, WriteTask
-from app.limits import GIB
+from app.limits import MAX_DISK_RESERVE_BYTES, MIN_EXPORT_ROOM_BYTES
 from app.outages import DiskFull
 
 # Tables are written twice, and sorted in between; then come the files.
 _BYTES_OF_A_READ_ONE: Final = 8
-_LEAST_BYTES: Final = 4 * GIB
 # What a byte of Parquet can stand for, but in files made for that.
 _RAW_RATIO: Final = 16
 # Of what is free, so that tasks that begin together have room together.
 _SHARE: Final = 2
-# What stays free for others: PostgreSQL, the blob store, a part that is uploaded.
+# Of a disk, what stays free for others.
 _RESERVE_SHARE: Final = 20
-_MOST_RESERVED_BYTES: Final = 4 * GIB
 
 
 def room_of(task: Task, folder: Path, *, raw_bytes: int, disk_bytes: int) -> Room:
@@ -27,11 +25,13 @@ def room_of(task: Task, folder: Path, *, raw_bytes: int, disk_bytes: int) -> Roo
     `raw_bytes` are those of its lines, and `disk_bytes` is the setting. Raises DiskFull.
     """
     disk = disk_usage(folder)
-    reserve = min(_MOST_RESERVED_BYTES, disk.total // _RESERVE_SHARE)
+    reserve = min(MAX_DISK_RESERVE_BYTES, disk.total // _RESERVE_SHARE)
     free = (disk.free - reserve) // _SHARE
     if free <= 0:
         raise DiskFull(reason=f"{folder} has less than {reserve} bytes free")
-    wanted = disk_bytes or _LEAST_BYTES + _BYTES_OF_A_READ_ONE * _read_bytes(task, raw_bytes)
+    wanted = disk_bytes or MIN_EXPORT_ROOM_BYTES + _BYTES_OF_A_READ_ONE * _read_bytes(
+        task, raw_bytes
+    )
     return Room(max_bytes=min(wanted, free), is_scarce=free < wanted, reserve_bytes=reserve)
 
 

@@ -91,7 +91,8 @@ def test_a_worker_that_was_stopped_beyond_its_lease_records_nothing(
     stopped_system: System,
 ) -> None:
     system = stopped_system.start()
-    system.upload("busy", BUSY)
+    # The worker must still be at it when it is stopped.
+    system.upload("busy", BUSY.replace("4e8", "1e9"))
     location = system.submit("busy", b"1")
     _await_running(system)
     sleeper = system.workers[0]

@@ -53,7 +53,7 @@ async def test_a_task_of_a_full_disk_is_not_begun_and_waits(
     exports: RunningExports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Stands in for a disk of which others have taken almost all.
-    monkeypatch.setattr(disk_room, "_MOST_RESERVED_BYTES", 10**18)
+    monkeypatch.setattr(disk_room, "MAX_DISK_RESERVE_BYTES", 10**18)
     monkeypatch.setattr(disk_room, "_RESERVE_SHARE", 1)
     export = await exports.create()
     stand_in = StandInTask()

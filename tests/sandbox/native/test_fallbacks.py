@@ -20,7 +20,12 @@ async def test_a_pool_runs_without_native_parts() -> None:
             assert (set(pool.native.values()) == {TURNED_OFF}) == (not native)
             assert (set(pool.native.values()) == {"on"}) == native
             results.append((await run(pool, source, b"20000")).value)
-            eats = "function process() { const a = []; for (;;) a.push(new Uint8Array(1e6)) }"
+            # Slowly: without native parts V8 may abort silently, and then only the meter, which
+            # looks every 10 ms, knows why.
+            eats = """function process() {
+              const a = []
+              for (let n = 0; ; n++) if (n % 1e6 === 0) a.push(new Uint8Array(1e6))
+            }"""
             ran = await run(pool, eats, memory_bytes=64 * MIB)
             assert isinstance(ran.outcome, OutOfMemory), ran.outcome
             ran = await run(pool, "function process() { for (;;); }", wall_ms=100)
