@@ -2011,7 +2011,7 @@ CREATE INDEX exports_finished_idx ON exports USING btree (finished_at, id) WHERE
 
 CREATE INDEX exports_page_idx ON exports USING btree (tenant_id, id DESC);
 
-CREATE INDEX exports_published_idx ON exports USING btree (tenant_id, destination) WHERE ((destination IS NOT NULL) AND (status = 'succeeded'::text) AND (files_deleted_at IS NULL));
+CREATE INDEX exports_published_idx ON exports USING btree (tenant_id, destination, id) WHERE ((destination IS NOT NULL) AND (status = 'succeeded'::text) AND (files_deleted_at IS NULL));
 
 CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expires_at);
 

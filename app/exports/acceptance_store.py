@@ -206,13 +206,31 @@ class ExportThere(Struct, frozen=True, kw_only=True):
     script: str | None
 
 
+# Each part has an index of its own.
 SELECT_THERE = """
+WITH there AS (
+    (
+        SELECT id
+        FROM exports
+        WHERE tenant_id = $1 AND destination = $2 AND finished_at IS NULL
+        ORDER BY id DESC
+        LIMIT 1
+    )
+    UNION ALL
+    (
+        SELECT id
+        FROM exports
+        WHERE tenant_id = $1 AND destination = $2 AND status = 'succeeded'
+          AND files_deleted_at IS NULL
+        ORDER BY id DESC
+        LIMIT 1
+    )
+)
 SELECT e.id, e.finished_at IS NOT NULL AS is_published, e.dataset_id, e.dataset, e.snapshot,
        e.request, e.plan, e.script_id, s.name AS script
-FROM exports AS e
+FROM there
+JOIN exports AS e ON e.tenant_id = $1 AND e.id = there.id
 LEFT JOIN scripts AS s ON s.tenant_id = e.tenant_id AND s.id = e.script_id
-WHERE e.tenant_id = $1 AND e.destination = $2
-  AND (e.finished_at IS NULL OR e.status = 'succeeded' AND e.files_deleted_at IS NULL)
 ORDER BY e.id DESC
 LIMIT 1
 """

@@ -82,7 +82,7 @@ UP = (
     WHERE destination IS NOT NULL AND finished_at IS NULL
     """,
     """
-    CREATE INDEX exports_published_idx ON exports (tenant_id, destination)
+    CREATE INDEX exports_published_idx ON exports (tenant_id, destination, id)
     WHERE destination IS NOT NULL AND status = 'succeeded' AND files_deleted_at IS NULL
     """,
     """

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from app.db import Pool
-from app.exports import advance_store, claim_store, publish_store, retention
+from app.exports import acceptance_store, advance_store, claim_store, publish_store, retention
 from app.exports.error_store import SELECT_ERRORS, select_errors
 from app.exports.refs import ErrorPosition
 from app.tenants.model import DEFAULT_TENANT
@@ -16,6 +16,8 @@ _PLACE: Final = "s3://lake/default"
 
 # A statement, its arguments, and the index that answers it.
 _STATEMENTS: Final = [
+    (acceptance_store.SELECT_THERE, (_ID, _PLACE), "exports_destination_idx"),
+    (acceptance_store.SELECT_THERE, (_ID, _PLACE), "exports_published_idx"),
     (claim_store.CLAIM_TASK, (_ID, 1, 60, True), "exports_destination_idx"),
     (publish_store.SELECT_HAS_TURN, (_ID, _ID, _PLACE), "exports_destination_idx"),
     (publish_store.FORGET_REPLACED, (_ID, _ID, _PLACE), "exports_published_idx"),
