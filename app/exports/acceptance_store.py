@@ -206,6 +206,11 @@ class ExportThere(Struct, frozen=True, kw_only=True):
     script: str | None
 
 
+# Exports to a destination take turns from here to their end: each sees the one before.
+LOCK_DESTINATION = """
+SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text || ' ' || $2::text, 10))
+"""
+
 # Each part has an index of its own.
 SELECT_THERE = """
 WITH there AS (
@@ -234,6 +239,11 @@ LEFT JOIN scripts AS s ON s.tenant_id = e.tenant_id AND s.id = e.script_id
 ORDER BY e.id DESC
 LIMIT 1
 """
+
+
+async def lock_destination(conn: Connection, tenant: UUID, destination: str) -> None:
+    """Keep other exports to a destination from being accepted until the transaction ends."""
+    await conn.execute(LOCK_DESTINATION, tenant, destination)
 
 
 async def select_there(conn: Connection, tenant: UUID, destination: str) -> ExportThere | None:

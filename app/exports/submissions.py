@@ -24,6 +24,7 @@ from app.exports.acceptance_store import (
     find_changed_file,
     has_engine,
     insert_export,
+    lock_destination,
     require_room_for_export,
     select_base,
     select_latest,
@@ -74,6 +75,8 @@ async def create(
     QuotaExceeded, ScriptNotFound, VersionNotFound, ScriptArchived, MissingScope, Repeated,
     IdempotencyKeyReused, RequestInProgress.
     """
+    if wanted.replace and wanted.to is None:
+        raise invalid("/replace", "is about what is at a destination, and `to` names none")
     if wanted.script is not None:
         scripted.require_possible(caller, wanted)
     callback_url = callback_url_in_json(resources.settings, wanted.callback_url)
@@ -210,8 +213,10 @@ async def _insert(
     if wanted.script is not None:
         new = await scripted.prepare(resources, conn, caller, wanted, new)
         tasks = []
-    if new.destination is not None and not wanted.replace:
-        await _require_same_there(conn, tenant, wanted, planned.plan, new, new.destination)
+    if new.destination is not None:
+        await lock_destination(conn, tenant, new.destination)
+        if not wanted.replace:
+            await _require_same_there(conn, tenant, wanted, planned.plan, new, new.destination)
     await insert_export(conn, tenant, new, tasks)
     return new
 

@@ -149,16 +149,16 @@ def put_blob(folder: Path, key: str, content: bytes) -> Path:
 def store(system: System, *exports: StoredExport) -> None:
     """Store exports with their tasks, files and bad rows."""
 
-    async def insert() -> None:
+    async def insert_all() -> None:
         conn = await asyncpg.connect(system.environ["DATABASE_URL"])
         try:
             for export in exports:
                 async with conn.transaction():
-                    await _insert(system, conn, export)
+                    await insert(system, conn, export)
         finally:
             await conn.close()
 
-    asyncio.run(insert())
+    asyncio.run(insert_all())
 
 
 def stored(system: System, **what: Any) -> str:  # noqa: ANN401 - members of StoredExport
@@ -181,7 +181,8 @@ def execute(system: System, statement: str, *values: object) -> None:
     asyncio.run(run())
 
 
-async def _insert(system: System, conn: Connection, export: StoredExport) -> None:
+async def insert(system: System, conn: Connection, export: StoredExport) -> None:
+    """Store an export in a transaction of the caller's."""
     published = [each for each in export.files if each.published]
     await conn.execute(
         _INSERT,

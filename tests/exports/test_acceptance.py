@@ -125,6 +125,7 @@ def test_a_choice_of_columns_has_types_of_its_own_or_of_the_schema(system: Syste
             },
             "/partition_by/0",
         ),
+        ({"replace": True}, "/replace"),
         ({"columns": {"a": {"type": "bigint"}}}, "/columns/a/pointer"),
         ({"partition_by": ["/event-type"]}, "/partition_by/0"),
         ({"partition_by": ["/a"] * 9}, "/partition_by"),

@@ -1,5 +1,6 @@
 """An export to a destination replaces what is there only if it is an older one of the same kind."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -8,8 +9,13 @@ import httpx
 import pytest
 import uuid_utils.compat as uuid
 
+from app.db import open_pool
+from app.exports.acceptance_store import lock_destination
+from app.settings import Settings
+from app.tenants.model import DEFAULT_TENANT
 from tests.exports.exported_datasets import create, put_dataset, row_of
-from tests.exports.stored_exports import PLAN, StoredExport, StoredFile, store
+from tests.exports.stored_exports import PLAN, StoredExport, StoredFile, insert, store
+from tests.support.lock_waits import until_one_waits
 from tests.support.system import System
 
 # Those of the stored plan.
@@ -100,3 +106,23 @@ def test_another_export_is_replaced_only_on_demand(
     assert client.get(replacing.headers["Location"]).json()["request"]["replace"] is True
     for address in (replacing.headers["Location"], f"/exports/{earlier.id}"):
         cancel(client, address)
+
+
+async def test_of_two_exports_that_are_accepted_at_once_the_second_sees_the_first(
+    system: System, client: httpx.Client, dataset: str
+) -> None:
+    to = f"s3://lake/default/{uuid4()}"
+    first = StoredExport(id=uuid.uuid7(), destination=to, dataset="orders", status="running")
+    body = {"dataset": dataset, "to": to, **CHOICES}
+
+    async with open_pool(Settings(database_url=system.environ["DATABASE_URL"])) as pool:
+        async with pool.acquire() as conn, conn.transaction():
+            await lock_destination(conn, DEFAULT_TENANT, to)
+            second = asyncio.create_task(asyncio.to_thread(client.post, "/exports", json=body))
+            await until_one_waits(pool, second)
+            await insert(system, conn, first)
+        answer = await second
+
+    assert answer.status_code == 409, answer.text
+    assert f"will have an export of orders@4 ({first.id})" in answer.json()["detail"]
+    cancel(client, f"/exports/{first.id}")
