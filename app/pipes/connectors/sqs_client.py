@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final, TypeVar
 
-from app.outages import Outage, reason_of
+from app.outages import Outages, reason_of
 from app.pipes.connectors.model import ConnectorUnavailable
 from app.settings import Settings
 
@@ -22,7 +22,7 @@ _CONNECTIONS: Final = 16
 _MAX_BATCH_BYTES: Final = 262_144
 _THROTTLED_SECONDS: Final = 1.0
 
-_OUTAGE: Final = Outage("SQS")
+_OUTAGES: Final = Outages("SQS queue")
 _THROTTLED: Final = frozenset(
     {
         "KmsThrottled",
@@ -113,12 +113,12 @@ class SqsLink:
         except exceptions.ClientError as error:
             raise self._error_of(error.response) from None
         except (exceptions.BotoCoreError, parsers.ResponseParserError, OSError) as error:
-            _OUTAGE.failed(reason_of(error))
+            _OUTAGES.failed(self.queue, reason_of(error))
             kind = type(error).__name__
             if kind in {"NoCredentialsError", "PartialCredentialsError"}:
                 raise ConnectorUnavailable("the worker has no credentials for AWS") from None
             raise ConnectorUnavailable("SQS does not answer") from None
-        _OUTAGE.worked()
+        _OUTAGES.worked(self.queue)
         return reply
 
     def _error_of(self, response: Mapping[str, Any]) -> Exception:
@@ -126,7 +126,7 @@ class SqsLink:
         code = str(response.get("Error", {}).get("Code", "")).rpartition(".")[2]
         if code in _CONTENTS:
             return RefusedContents(code)
-        _OUTAGE.failed(f"{self.queue}: {response.get('Error')}")
+        _OUTAGES.failed(self.queue, str(response.get("Error")))
         return unavailable(self.queue, code)
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.pipes.connectors import sqs_source
 from app.pipes.connectors.model import ConnectorUnavailable, Event, Outgoing
@@ -226,3 +227,22 @@ async def test_trouble_is_named_without_what_is_the_operators(
     monkeypatch.delenv("AWS_REGION")
     with pytest.raises(ConnectorUnavailable, match="the worker has no AWS_REGION"):
         await opener.sink("there")
+
+
+async def test_the_log_has_what_sqs_has_answered_about_each_queue(
+    opener: Opener, proxy: FaultyServer, stand_in_sqs: Sqs
+) -> None:
+    queues = ("first", "second")
+    for queue in queues:
+        stand_in_sqs.create(queue)
+    sinks = [await opener.sink(queue) for queue in queues]
+    body = {"__type": "com.amazonaws.sqs#AccessDenied", "message": "arn:aws:iam::1:user/crivo"}
+
+    with capture_logs() as logs:
+        for sink in sinks:
+            proxy.faults = [Scripted(status=400, body=json.dumps(body).encode())]
+            with pytest.raises(ConnectorUnavailable):
+                await send_all(sink, outgoing(["a"]))
+
+    assert [each["dependency"] for each in logs] == [f"SQS queue {queue}" for queue in queues]
+    assert all("user/crivo" in each["reason"] for each in logs)
