@@ -33,37 +33,30 @@ class Lease:
 
     async def renew(self) -> bool:
         """Renew the lease; return whether the task may go on. Raises DatabaseUnavailable."""
-        async with self._resources.pool.acquire() as conn:
-            return await task_store.renew(
-                conn,
-                self._task,
-                lease_seconds=self._resources.settings.lease_seconds,
-                raw_bytes_done=None if self._read is None else self._raw_bytes_done,
-                reads=self._reads,
-            )
+        return await self._renew(self._resources.settings.lease_seconds)
 
     async def record_progress(self) -> bool:
         """Record how far the task has come, for the worker that renews the lease.
 
-        Returns whether it was still held. Raises DatabaseUnavailable.
+        Returns whether the task may go on. Raises DatabaseUnavailable.
         """
-        async with self._resources.pool.acquire() as conn:
-            return await task_store.note_progress(
-                conn, self._task, raw_bytes_done=self._raw_bytes_done, reads=self._reads
-            )
+        return await self._renew(None)
 
     async def renew_for_record(self) -> None:
         """Renew the lease a last time: its outcome is recorded within that. Raises LeaseLost."""
         if not await self.renew():
             raise LeaseLost("another worker has claimed it, or it is not to go on")
 
-    @property
-    def _raw_bytes_done(self) -> int:
-        return int((self._read or 0.0) * self._task.raw_bytes)
-
-    @property
-    def _reads(self) -> bool:
-        return bool(self._read)
+    async def _renew(self, lease_seconds: float | None) -> bool:
+        done = None if self._read is None else int(self._read * self._task.raw_bytes)
+        async with self._resources.pool.acquire() as conn:
+            return await task_store.renew(
+                conn,
+                self._task,
+                lease_seconds=lease_seconds,
+                raw_bytes_done=done,
+                reads=bool(self._read),
+            )
 
 
 @asynccontextmanager

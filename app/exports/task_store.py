@@ -80,48 +80,6 @@ async def take_task(
     return optional_from_row(ClaimedTask, row)
 
 
-NOTE_PROGRESS = """
-WITH parameters AS NOT MATERIALIZED (
-    SELECT $1::uuid AS tenant_id,
-           $2::uuid AS export_id,
-           $3::text AS stage,
-           $4::integer AS number,
-           $5::bigint AS lease_token,
-           $6::bigint AS raw_bytes_done,
-           $7::boolean AS reads
-)
-UPDATE export_tasks AS t
-SET raw_bytes_done = least(p.raw_bytes_done, t.raw_bytes),
-    trouble = CASE WHEN p.reads THEN NULL ELSE t.trouble END,
-    trouble_since = CASE WHEN p.reads THEN NULL ELSE t.trouble_since END
-FROM parameters AS p, exports AS e
-WHERE t.tenant_id = p.tenant_id AND t.export_id = p.export_id AND t.stage = p.stage
-  AND t.number = p.number AND t.lease_token = p.lease_token
-  AND e.tenant_id = p.tenant_id AND e.id = p.export_id AND e.finished_at IS NULL
-RETURNING true
-"""
-
-
-async def note_progress(
-    conn: Connection, task: ClaimedTask, *, raw_bytes_done: int, reads: bool
-) -> bool:
-    """Record how far a task has come that runs elsewhere; return whether its token is valid.
-
-    As `renew`, without the lease: its worker renews it.
-    """
-    values = in_order(
-        NOTE_PROGRESS,
-        tenant_id=task.tenant_id,
-        export_id=task.export_id,
-        stage=task.stage,
-        number=task.number,
-        lease_token=task.lease_token,
-        raw_bytes_done=raw_bytes_done,
-        reads=reads,
-    )
-    return await conn.fetchval(NOTE_PROGRESS, *values) is not None
-
-
 # A statement of its own: the end of an export locks it before its tasks.
 START_EXPORT = """
 UPDATE exports
@@ -149,7 +107,9 @@ WITH parameters AS NOT MATERIALIZED (
            $8::boolean AS reads
 )
 UPDATE export_tasks AS t
-SET lease_expires_at = clock_timestamp() + make_interval(secs => p.lease_seconds),
+SET lease_expires_at = coalesce(
+        clock_timestamp() + make_interval(secs => p.lease_seconds), t.lease_expires_at
+    ),
     raw_bytes_done = least(coalesce(p.raw_bytes_done, t.raw_bytes_done), t.raw_bytes),
     trouble = CASE WHEN p.reads THEN NULL ELSE t.trouble END,
     trouble_since = CASE WHEN p.reads THEN NULL ELSE t.trouble_since END
@@ -166,14 +126,16 @@ async def renew(
     conn: Connection,
     task: ClaimedTask,
     *,
-    lease_seconds: float,
+    lease_seconds: float | None,
     raw_bytes_done: int | None,
     reads: bool,
 ) -> bool:
     """Renew a lease; return whether it was still this worker's, and its export goes on.
 
-    Those of a suspended tenant do not. A task that `reads` has no trouble any more, also if it has
-    nothing to count. Without `raw_bytes_done`, what was noted before stays.
+    Those of a suspended tenant do not. Without `lease_seconds` the lease stays as long as it is:
+    the task runs elsewhere, and the worker that has claimed it renews it. A task that `reads` has
+    no trouble any more, also if it has nothing to count. Without `raw_bytes_done`, what was noted
+    before stays.
     """
     values = in_order(
         RENEW_TASK,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -62,9 +63,12 @@ async def test_a_token_admits_one_attempt_on_an_engine(exports: RunningExports) 
         assert await task_store.take_task(conn, forged, first) is None
         assert await task_store.take_task(conn, assignment, first) == task
         assert await task_store.take_task(conn, assignment, second) is None
-        assert await task_store.note_progress(conn, task, raw_bytes_done=0, reads=False)
+        renew = partial(
+            task_store.renew, conn, task, lease_seconds=None, raw_bytes_done=0, reads=False
+        )
+        assert await renew()
         await task_store.release(conn, task, after_seconds=0, counts=True)
-        assert not await task_store.note_progress(conn, task, raw_bytes_done=0, reads=False)
+        assert not await renew()
 
 
 async def test_what_a_task_on_an_engine_has_read_is_told_and_ends_its_trouble(
