@@ -2013,6 +2013,8 @@ CREATE INDEX exports_page_idx ON exports USING btree (tenant_id, id DESC);
 
 CREATE INDEX exports_published_idx ON exports USING btree (tenant_id, destination, id) WHERE ((destination IS NOT NULL) AND (status = 'succeeded'::text) AND (files_deleted_at IS NULL));
 
+CREATE INDEX exports_script_idx ON exports USING btree (finished_at) WHERE (run_id IS NOT NULL);
+
 CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expires_at);
 
 CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);

@@ -138,7 +138,7 @@ WITH abandoned AS MATERIALIZED (
     SELECT upload_id
     FROM batch_inputs
     GROUP BY upload_id
-    HAVING max(staged_at) < clock_timestamp() - make_interval(days => $1)
+    HAVING max(staged_at) < now() - make_interval(days => $1)
     LIMIT $2
 ),
 deleted AS (

@@ -234,7 +234,7 @@ DELETE FROM comparisons
 WHERE id IN (
     SELECT id
     FROM comparisons
-    WHERE created_at < clock_timestamp() - make_interval(days => $1) AND state = 'finished'
+    WHERE created_at < now() - make_interval(days => $1) AND state = 'finished'
     ORDER BY created_at
     LIMIT $2
     FOR UPDATE SKIP LOCKED

@@ -102,7 +102,7 @@ CROSS JOIN LATERAL (
          WHERE s.tenant_id = d.tenant_id AND s.dataset_id = d.id
            AND s.number < d.last_snapshot
            AND coalesce(d.keep_days, $2) > 0
-           AND s.created_at < clock_timestamp() - make_interval(days => coalesce(d.keep_days, $2))
+           AND s.created_at < now() - make_interval(days => coalesce(d.keep_days, $2))
          ORDER BY s.number DESC
          LIMIT 1)
     ) AS numbers

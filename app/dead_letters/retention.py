@@ -15,7 +15,7 @@ DELETE_LETTERS = f"""
 WITH due AS MATERIALIZED (
     SELECT d.tenant_id, d.id
     FROM dead_letters AS d
-    WHERE d.failed_at < clock_timestamp() - make_interval(days => $1)
+    WHERE d.failed_at < now() - make_interval(days => $1)
     ORDER BY d.failed_at, d.id
     LIMIT $2
     FOR UPDATE OF d SKIP LOCKED

@@ -26,7 +26,7 @@ due AS MATERIALIZED (
     FROM executions AS e
     WHERE (e.finished_at, e.id)
           > ((SELECT task.finished_at FROM task), (SELECT task.id FROM task))
-      AND e.finished_at < clock_timestamp() - make_interval(days => $1)
+      AND e.finished_at < now() - make_interval(days => $1)
     ORDER BY e.finished_at, e.id
     LIMIT $2
 ),

@@ -33,8 +33,8 @@ class NamedFile(Struct, frozen=True, kw_only=True):
     file: StagedFile
 
 
-# A claim leaves exports to one destination in the order of their ids; an export that was accepted
-# before another, and committed after it, could not be seen by the claim of that one.
+# A claim leaves exports to one destination in the order of their ids; one that was accepted after
+# another, by an API whose clock is behind, could not be seen by the claim of that one.
 SELECT_HAS_TURN = """
 SELECT NOT EXISTS (
     SELECT
@@ -144,14 +144,15 @@ SELECT export_id, lease_token, number, tenant_id, stage, bucket, partition, name
 FROM moved
 """
 
-# What other exports had there is deleted: none can be read or continued as if it were there.
+# What other exports had there is deleted: none can be read or continued as if it were there. A
+# scalar subquery is answered for each of the few exports; EXISTS would be a join of all files.
 FORGET_REPLACED = """
 UPDATE exports AS e
 SET files_deleted_at = clock_timestamp()
 WHERE e.tenant_id = $1 AND e.destination = $3 AND e.id <> $2 AND e.status = 'succeeded'
   AND e.files_deleted_at IS NULL
-  AND EXISTS (
-      SELECT
+  AND (
+      SELECT true
       FROM export_files AS f
       WHERE f.tenant_id = e.tenant_id AND f.export_id = e.id
         AND NOT EXISTS (
@@ -160,6 +161,7 @@ WHERE e.tenant_id = $1 AND e.destination = $3 AND e.id <> $2 AND e.status = 'suc
             WHERE kept.tenant_id = $1 AND kept.export_id = $2 AND kept.published
               AND kept.name = f.name
         )
+      LIMIT 1
   )
 RETURNING e.id
 """
@@ -206,9 +208,10 @@ async def publish_files(
     )
     await conn.execute(PUBLISH_FILES, *values, timeout=EXPORT_STATEMENT_SECONDS)
     if task.destination is not None:
+        # Exports are locked before the quota of the tenant, in which files count.
+        await _forget_replaced(conn, task)
         key = (task.tenant_id, task.export_id)
         await conn.execute(FORGET_BLOBS, *key, timeout=EXPORT_STATEMENT_SECONDS)
-        await _forget_replaced(conn, task)
     counts = in_order(
         COUNT_OUTPUT,
         tenant_id=task.tenant_id,

@@ -27,7 +27,7 @@ DELETE_FILES = f"""
 WITH due AS MATERIALIZED (
     SELECT e.id
     FROM exports AS e
-    WHERE e.finished_at < clock_timestamp() - make_interval(days => $1)
+    WHERE e.finished_at < now() - make_interval(days => $1)
       AND e.destination IS NULL AND e.status = 'succeeded' AND e.files_deleted_at IS NULL
       AND NOT EXISTS ({_CONTINUED})
     ORDER BY e.finished_at
@@ -61,7 +61,7 @@ DELETE_ERRORS = f"""
 WITH due AS MATERIALIZED (
     SELECT e.id
     FROM exports AS e
-    WHERE e.finished_at < clock_timestamp() - make_interval(days => $1)
+    WHERE e.finished_at < now() - make_interval(days => $1)
       AND e.rows_failed > 0 AND e.errors_deleted_at IS NULL
     ORDER BY e.finished_at
     LIMIT least($2, {_EXPORTS_AT_ONCE})

@@ -126,7 +126,8 @@ SELECT d.tenant_id, d.id AS dataset_id, d.name
 FROM exports AS e
 JOIN runs AS r ON r.tenant_id = e.tenant_id AND r.id = e.run_id
 JOIN datasets AS d ON d.tenant_id = r.tenant_id AND d.id = r.output_dataset_id
-WHERE e.finished_at > clock_timestamp() - interval '1 day' AND r.finished_at IS NOT NULL
+WHERE e.finished_at > now() - interval '1 day' AND e.run_id IS NOT NULL
+  AND r.finished_at IS NOT NULL
 LIMIT $1
 """
 

@@ -170,6 +170,9 @@ async def _insert(
             raise dataset_not_found(found.name)
         # Once its dataset is locked: it may have been deleted since it was found.
         await datasets.resolve(conn, tenant, DatasetRef(name=found.name, snapshot=found.number))
+    if planned.destination is not None:
+        # Before quotas, which lock the tenant; the id comes later, so that ids are in this order.
+        await lock_destination(conn, tenant, planned.destination)
     plan_sha256 = hash_of(planned.plan, planned.destination)
     base_id = None
     if wanted.since is not None:
@@ -213,10 +216,8 @@ async def _insert(
     if wanted.script is not None:
         new = await scripted.prepare(resources, conn, caller, wanted, new)
         tasks = []
-    if new.destination is not None:
-        await lock_destination(conn, tenant, new.destination)
-        if not wanted.replace:
-            await _require_same_there(conn, tenant, wanted, planned.plan, new, new.destination)
+    if new.destination is not None and not wanted.replace:
+        await _require_same_there(conn, tenant, wanted, planned.plan, new, new.destination)
     await insert_export(conn, tenant, new, tasks)
     return new
 

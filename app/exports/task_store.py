@@ -225,7 +225,7 @@ SELECT greatest(
             FROM exports AS o
             WHERE o.tenant_id = e.tenant_id AND o.destination = e.destination
               AND o.status = 'succeeded' AND o.files_deleted_at IS NULL)
-       ) < clock_timestamp() - make_interval(hours => $3)
+       ) < now() - make_interval(hours => $3)
 FROM exports AS e
 WHERE e.tenant_id = $1 AND e.id = $2
 """

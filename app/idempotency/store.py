@@ -86,7 +86,7 @@ DELETE_EXPIRED: Final = """
 WITH expired AS MATERIALIZED (
     SELECT tenant_id, key
     FROM idempotency_keys
-    WHERE expires_at < clock_timestamp()
+    WHERE expires_at < now()
     ORDER BY expires_at
     LIMIT $1
     FOR UPDATE SKIP LOCKED

@@ -195,7 +195,7 @@ forgotten AS (
     DELETE FROM pipe_activity AS a
     USING counted AS c
     WHERE a.tenant_id = c.tenant_id AND a.pipe_id = c.id
-      AND a.slot < clock_timestamp() - interval '2 minutes'
+      AND a.slot < now() - interval '2 minutes'
 ),
 active AS (
     INSERT INTO pipe_activity AS a (pipe_id, slot, tenant_id, events_in, forwarded, refused)

@@ -129,7 +129,7 @@ CROSS JOIN LATERAL (
            coalesce(sum(c.refused), 0) AS refused
     FROM pipe_activity AS c
     WHERE c.tenant_id = p.tenant_id AND c.pipe_id = p.id
-      AND c.slot > clock_timestamp() - interval '60 seconds'
+      AND c.slot > now() - interval '60 seconds'
 ) AS a
 WHERE p.tenant_id = $1
 """

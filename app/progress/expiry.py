@@ -25,11 +25,11 @@ def due(
 due AS MATERIALIZED (
     SELECT {alias}.id
     FROM {table} AS {alias}
-    WHERE {alias}.finished_at < clock_timestamp() - make_interval(days => $1)
+    WHERE {alias}.finished_at < now() - make_interval(days => $1)
       {condition}
       AND (
           {alias}.callback_url IS NULL
-          OR {alias}.finished_at < clock_timestamp() - make_interval(days => $1 + 4)
+          OR {alias}.finished_at < now() - make_interval(days => $1 + 4)
           OR (
               SELECT c.status
               FROM callbacks AS c

@@ -144,7 +144,7 @@ async def open_rate_limiter(pool: Pool, *, default_limit: int | None) -> AsyncIt
 # Counts of processes that have ended.
 DELETE_OLD_COUNTS = """
 DELETE FROM request_counts
-WHERE seen_at < clock_timestamp() - interval '1 hour'
+WHERE seen_at < now() - interval '1 hour'
 """
 
 # A process writes rows of its own only.

@@ -216,7 +216,7 @@ DELETE FROM redrives
 WHERE id IN (
     SELECT id
     FROM redrives
-    WHERE finished_at < clock_timestamp() - make_interval(days => $1)
+    WHERE finished_at < now() - make_interval(days => $1)
     ORDER BY finished_at
     LIMIT $2
     FOR UPDATE SKIP LOCKED

@@ -16,7 +16,7 @@ WITH due AS MATERIALIZED (
     SELECT e.execution_id, e.lease_token, e.number
     FROM runs AS r
     JOIN run_errors AS e ON e.run_id = r.id
-    WHERE r.finished_at < clock_timestamp() - make_interval(days => $1)
+    WHERE r.finished_at < now() - make_interval(days => $1)
     LIMIT $2
     FOR UPDATE OF e SKIP LOCKED
 ),

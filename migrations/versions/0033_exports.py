@@ -93,6 +93,7 @@ UP = (
     CREATE INDEX exports_errors_idx ON exports (finished_at)
     WHERE rows_failed > 0 AND errors_deleted_at IS NULL
     """,
+    "CREATE INDEX exports_script_idx ON exports (finished_at) WHERE run_id IS NOT NULL",
     """
     CREATE INDEX exports_base_idx ON exports (tenant_id, dataset_id, snapshot, id DESC)
     WHERE status = 'succeeded'

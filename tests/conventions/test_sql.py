@@ -113,6 +113,13 @@ def test_every_statement_with_many_parameters_names_them() -> None:
             assert misplaced(text) == [], name
 
 
+def test_ages_are_bounds_that_an_index_can_serve() -> None:
+    # clock_timestamp() is volatile: what is compared with it is read, however young it is.
+    volatile = re.compile(r"[<>]=?\s*clock_timestamp\(\)\s*-")
+
+    assert [name for name, text in STATEMENTS.items() if volatile.search(text)] == []
+
+
 @pytest.mark.parametrize(
     ("sql", "expected"),
     [
