@@ -203,6 +203,7 @@ class ExportThere(Struct, frozen=True, kw_only=True):
     request: bytes
     plan: Plan
     script_id: UUID | None
+    script_version: int | None
     script: str | None
 
 
@@ -232,7 +233,7 @@ WITH there AS (
     )
 )
 SELECT e.id, e.finished_at IS NOT NULL AS is_published, e.dataset_id, e.dataset, e.snapshot,
-       e.request, e.plan, e.script_id, s.name AS script
+       e.request, e.plan, e.script_id, e.script_version, s.name AS script
 FROM there
 JOIN exports AS e ON e.tenant_id = $1 AND e.id = there.id
 LEFT JOIN scripts AS s ON s.tenant_id = e.tenant_id AND s.id = e.script_id

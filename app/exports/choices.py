@@ -34,16 +34,24 @@ def differences(plan: Plan, destination: str | None, earlier: EarlierExport) -> 
 
 
 def differences_there(
-    wanted: CreateExport, plan: Plan, script: UUID | None, there: ExportThere
+    wanted: CreateExport,
+    plan: Plan,
+    there: ExportThere,
+    *,
+    script_id: UUID | None,
+    script_version: int | None,
 ) -> str:
     """Name the choices of an export whose rows are other ones than those that it would replace.
 
-    A newer schema of the dataset is no choice, nor is what becomes of bad rows.
+    Another version of the script is one, also if an alias has been moved to it. A newer schema of
+    the dataset is no choice, nor is what becomes of bad rows.
     """
     then = msgspec.json.decode(there.request, type=CreateExport)
     found = list(_named(_layout(plan, there.plan)))
-    if script != there.script_id:
-        found.append(f"`script` ({there.script or 'none'} there)")
+    if (script_id, script_version) != (there.script_id, there.script_version):
+        is_version = script_id == there.script_id
+        named = "none" if there.script is None else f"{there.script}@{there.script_version}"
+        found.append(f"`script` ({named} there{f', @{script_version} here' if is_version else ''})")
     found += _other_columns(_asked(wanted), _asked(then))
     return ", ".join(found)
 

@@ -127,15 +127,15 @@ def _partition(sql: TableSql, folder: Folder) -> str:
 
 
 def _value(grain: Grain, value: str | None) -> str:
-    if not value:
-        return f"'{DEFAULT_PARTITION}'"
     # The folder of January is `month=01`; the column has the number 1.
-    return f"'{value}'" if grain is Grain.VALUE else str(int(value))
+    return str(int(value)) if value and grain is not Grain.VALUE else f"'{value}'"
 
 
 def _can_be_named(folder: Folder) -> bool:
     # Hive reads no escapes in the values of a partition: `getPartSpec` only takes the quotes off.
-    return all(is_plain(value) for value in folder.values if value is not None)
+    # Nor does it add one with the name that stands for null: `validatePartitionValues` refuses it
+    # as reserved.
+    return all(value and value != DEFAULT_PARTITION and is_plain(value) for value in folder.values)
 
 
 async def _unnamed(pages: Pages) -> int:
@@ -147,11 +147,11 @@ def _left_out(sql: TableSql, *, added: int, dropped: int) -> str:
     lines = []
     if added:
         lines += [
-            f"-- Partitions left out, as no statement can name their values safely: {added}",
+            f"-- Partitions left out, whose values are null or cannot be named safely: {added}",
             f"-- MSCK REPAIR TABLE {sql.name} finds them by their folders",
         ]
     if dropped:
-        lines.append(f"-- Partitions without files that no statement can drop safely: {dropped}")
+        lines.append(f"-- Partitions without files that no statement can name: {dropped}")
     if dropped and sql.options.dialect is Dialect.HIVE:
         lines.append(f"-- MSCK REPAIR TABLE {sql.name} DROP PARTITIONS finds them")
     return "".join(f"{line}\n" for line in lines)

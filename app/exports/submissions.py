@@ -236,10 +236,16 @@ async def _require_same_there(
         return
     if there.dataset_id != new.dataset_id:
         is_recreated = there.dataset == new.dataset
-        how = f"of a dataset {new.dataset} that was deleted" if is_recreated else "of another one"
+        how = (
+            f"of a dataset {new.dataset} that was deleted"
+            if is_recreated
+            else f"not of {new.dataset}"
+        )
     elif there.snapshot > new.snapshot:
         how = f"which is newer than {new.dataset}@{new.snapshot}"
-    elif others := differences_there(wanted, plan, new.script_id, there):
+    elif others := differences_there(
+        wanted, plan, there, script_id=new.script_id, script_version=new.script_version
+    ):
         how = f"with other choices: {others}"
     else:
         return

@@ -59,7 +59,7 @@ def cancel(client: httpx.Client, address: str) -> None:
         ({"status": "failed"}, {"partition_by": []}, None),
         ({}, {"on_bad_row": "dead_letter", "max_bad_rows": 7}, None),
         ({"dataset_id": None}, {}, "of a dataset {} that was deleted"),
-        ({"dataset_id": None, "dataset": "orders"}, {}, "orders@2 ({}), of another one"),
+        ({"dataset_id": None, "dataset": "orders"}, {}, "orders@2 ({}), not of "),
         ({"snapshot": 3}, {}, "which is newer than {}@2"),
         ({}, {"partition_by": []}, "`partition_by` (year=/timestamp,month=/timestamp,"),
         ({}, {"columns": {"id": "/event_id"}}, "`columns` (all members there)"),

@@ -52,9 +52,9 @@ async def test_what_no_statement_can_name_is_counted_before_the_first(dialect: s
 
     comments, _, _ = first.partition("CREATE EXTERNAL TABLE")
     assert comments.splitlines() == [
-        "-- Partitions left out, as no statement can name their values safely: 2",
+        "-- Partitions left out, whose values are null or cannot be named safely: 2",
         "-- MSCK REPAIR TABLE `e` finds them by their folders",
-        "-- Partitions without files that no statement can drop safely: 1",
+        "-- Partitions without files that no statement can name: 1",
         *(["-- MSCK REPAIR TABLE `e` DROP PARTITIONS finds them"] if dialect == "hive" else []),
     ]
     assert [each.count("PARTITION (") for each in more] == [1]

@@ -57,7 +57,7 @@ def _table(fields: Sequence[Field], options: Options) -> Iterator[str]:
 
 
 def _view(fields: Sequence[Field], options: Options, *, files_are_equal: bool) -> Iterator[str]:
-    yield f"CREATE VIEW {_name(options)} AS SELECT"
+    yield f"CREATE OR REPLACE VIEW {_name(options)} AS SELECT"
     columns = [(_column(field, options), note_of(field)) for field in fields]
     columns += [(quoted(p.name), "") for p in options.partitions]
     yield from _lines(columns)
