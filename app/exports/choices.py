@@ -7,7 +7,8 @@ from uuid import UUID
 import msgspec
 
 from app.errors import clipped
-from app.exports.acceptance_store import EarlierExport, ExportThere
+from app.exports.acceptance_store import EarlierExport
+from app.exports.destination_store import ExportThere
 from app.exports.plan.model import PartitionColumn, Plan
 from app.exports.requests import ColumnChoice, CreateExport
 

@@ -71,6 +71,13 @@ def require_allowed(settings: Settings, tenant_name: str, to: str) -> str:
     return "/".join(folder.names)
 
 
+def folders_above(destination: str) -> list[str]:
+    """Return the folders that a destination is in, in the spelling of destinations."""
+    folder = _parse(destination)
+    assert folder is not None  # noqa: S101 - it was allowed
+    return ["/".join(folder.names[:length]) for length in range(1, len(folder.names))]
+
+
 def max_folder_bytes(destination: str | None, levels: Sequence[PartitionColumn]) -> int | None:
     """Return the bytes that the folders of a partition may have in the keys of a destination.
 

@@ -24,22 +24,22 @@ from app.exports.acceptance_store import (
     find_changed_file,
     has_engine,
     insert_export,
-    lock_destination,
     require_room_for_export,
     select_base,
     select_latest,
     select_parts,
     select_schema,
-    select_there,
 )
-from app.exports.choices import differences, differences_there
+from app.exports.choices import differences
+from app.exports.destination_store import lock_destinations
 from app.exports.destinations import require_allowed
 from app.exports.first_tasks import first_tasks
 from app.exports.model import ExportStatus, QueuedExport
 from app.exports.plan.continuing import CannotRead, reading_of
 from app.exports.plan.model import Plan
 from app.exports.plans import fields_of, hash_of, plan_of
-from app.exports.problems import CannotContinue, ReplacesOtherExport
+from app.exports.problems import CannotContinue
+from app.exports.replacing import require_same
 from app.exports.requests import CreateExport
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import remember, require_new
@@ -172,7 +172,7 @@ async def _insert(
         await datasets.resolve(conn, tenant, DatasetRef(name=found.name, snapshot=found.number))
     if planned.destination is not None:
         # Before quotas, which lock the tenant; the id comes later, so that ids are in this order.
-        await lock_destination(conn, tenant, planned.destination)
+        await lock_destinations(conn, tenant)
     plan_sha256 = hash_of(planned.plan, planned.destination)
     base_id = None
     if wanted.since is not None:
@@ -217,44 +217,9 @@ async def _insert(
         new = await scripted.prepare(resources, conn, caller, wanted, new)
         tasks = []
     if new.destination is not None and not wanted.replace:
-        await _require_same_there(conn, tenant, wanted, planned.plan, new, new.destination)
+        await require_same(conn, tenant, wanted, planned.plan, new)
     await insert_export(conn, tenant, new, tasks)
     return new
-
-
-async def _require_same_there(
-    conn: Connection,
-    tenant: UUID,
-    wanted: CreateExport,
-    plan: Plan,
-    new: NewExport,
-    destination: str,
-) -> None:
-    """Refuse to replace an export of something else. Raises ReplacesOtherExport."""
-    there = await select_there(conn, tenant, destination)
-    if there is None:
-        return
-    if there.dataset_id != new.dataset_id:
-        is_recreated = there.dataset == new.dataset
-        how = (
-            f"of a dataset {new.dataset} that was deleted"
-            if is_recreated
-            else f"not of {new.dataset}"
-        )
-    elif there.snapshot > new.snapshot:
-        how = f"which is newer than {new.dataset}@{new.snapshot}"
-    elif others := differences_there(
-        wanted, plan, there, script_id=new.script_id, script_version=new.script_version
-    ):
-        how = f"with other choices: {others}"
-    else:
-        return
-    has = "has" if there.is_published else "will have"
-    message = (
-        f"{destination} {has} an export of {there.dataset}@{there.snapshot} ({there.id}), {how}; "
-        '`"replace": true` replaces it'
-    )
-    raise located("/to", ReplacesOtherExport(message))
 
 
 async def _base(

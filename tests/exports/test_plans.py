@@ -10,9 +10,9 @@ import msgspec
 
 from app.db import Pool
 from app.exports import (
-    acceptance_store,
     advance_store,
     claim_store,
+    destination_store,
     publish_store,
     retention,
     script_store,
@@ -27,8 +27,8 @@ _ALL_READ: Final = re.compile(r"Seq Scan on export(s|_files|_errors)\b")
 
 # A statement, its arguments, the index that answers it, and a bound of what it reads there.
 _STATEMENTS: Final = [
-    (acceptance_store.SELECT_THERE, (_ID, _PLACE), "exports_destination_idx", "destination ="),
-    (acceptance_store.SELECT_THERE, (_ID, _PLACE), "exports_published_idx", "destination ="),
+    (destination_store.SELECT_THERE, (_ID, _PLACE), "exports_destination_idx", "destination ="),
+    (destination_store.SELECT_THERE, (_ID, _PLACE), "exports_published_idx", "destination ="),
     (claim_store.CLAIM_TASK, (_ID, 1, 60, True), "exports_destination_idx", "destination ="),
     (publish_store.SELECT_HAS_TURN, (_ID, _ID, _PLACE), "exports_destination_idx", "destination ="),
     (publish_store.FORGET_REPLACED, (_ID, _ID, _PLACE), "exports_published_idx", "destination ="),

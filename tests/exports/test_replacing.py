@@ -10,7 +10,7 @@ import pytest
 import uuid_utils.compat as uuid
 
 from app.db import open_pool
-from app.exports.acceptance_store import lock_destination
+from app.exports.destination_store import lock_destinations
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
 from tests.exports.exported_datasets import create, put_dataset, row_of
@@ -108,6 +108,75 @@ def test_another_export_is_replaced_only_on_demand(
         cancel(client, address)
 
 
+def test_what_is_there_counts_beside_one_that_has_not_ended(
+    system: System, client: httpx.Client, dataset: str, dataset_id: UUID
+) -> None:
+    to = f"s3://lake/default/{uuid4()}"
+    there = StoredExport(
+        id=uuid.uuid7(), destination=to, files=[StoredFile(name="a.parquet", content=None)]
+    )
+    replacing = StoredExport(
+        id=uuid.uuid7(), destination=to, dataset_id=dataset_id, snapshot=2, status="running"
+    )
+    store(system, there, replacing)
+
+    # The one before may be cancelled, and replaces nothing then.
+    answer = client.post("/exports", json={"dataset": dataset, "to": to, **CHOICES})
+
+    assert answer.status_code == 409, answer.text
+    assert f"has an export of events@4 ({there.id}), not of" in answer.json()["detail"]
+    cancel(client, f"/exports/{replacing.id}")
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "where"), [("", "/p=a", "below"), ("/p=a", "", "above")]
+)
+def test_a_folder_within_another_one_is_no_destination_by_mistake(
+    system: System, client: httpx.Client, dataset: str, there: str, asked: str, where: str
+) -> None:
+    outer = f"s3://lake/default/{uuid4()}"
+    earlier = StoredExport(
+        id=uuid.uuid7(),
+        destination=outer + there,
+        files=[StoredFile(name="a.parquet", content=None)],
+    )
+    store(system, earlier)
+    body = {"dataset": dataset, "to": outer + asked, **CHOICES}
+
+    answer = client.post("/exports", json=body)
+
+    assert answer.status_code == 409, answer.text
+    assert f"is {where} {outer + there}, the destination" in answer.json()["detail"]
+    beside = client.post("/exports", json={**body, "to": f"{outer}beside"})
+    nevertheless = client.post("/exports", json={**body, "replace": True})
+    for accepted in (beside, nevertheless):
+        assert accepted.status_code == 202, accepted.text
+        cancel(client, accepted.headers["Location"])
+
+
+def test_another_version_of_the_script_makes_another_export(
+    system: System, client: httpx.Client, dataset: str
+) -> None:
+    # None ends before the other is asked for.
+    name, body = f"slow-{uuid4()}", "function map(record) { for (;;); }"
+    system.upload(name, body)
+    assert client.post(f"/scripts/{name}/versions", json={"source": f"{body} //"}).is_success
+    asked = {"dataset": dataset, "to": f"s3://lake/default/{uuid4()}", "script": f"{name}@prod"}
+
+    def export(version: int) -> httpx.Response:
+        moved = client.put(f"/scripts/{name}/aliases/prod", json={"version": version})
+        assert moved.is_success, moved.text
+        return client.post("/exports", json={**asked, **CHOICES})
+
+    accepted, same, other = export(1), export(1), export(2)
+
+    assert (accepted.status_code, same.status_code) == (202, 202)
+    assert other.status_code == 409, other.text
+    assert f"`script` ({name}@1 there, @2 here)" in other.json()["detail"]
+    for each in (accepted, same):
+        cancel(client, each.headers["Location"])
+
+
 async def test_of_two_exports_that_are_accepted_at_once_the_second_sees_the_first(
     system: System, client: httpx.Client, dataset: str
 ) -> None:
@@ -117,7 +186,7 @@ async def test_of_two_exports_that_are_accepted_at_once_the_second_sees_the_firs
 
     async with open_pool(Settings(database_url=system.environ["DATABASE_URL"])) as pool:
         async with pool.acquire() as conn, conn.transaction():
-            await lock_destination(conn, DEFAULT_TENANT, to)
+            await lock_destinations(conn, DEFAULT_TENANT)
             second = asyncio.create_task(asyncio.to_thread(client.post, "/exports", json=body))
             await until_one_waits(pool, second)
             await insert(system, conn, first)
