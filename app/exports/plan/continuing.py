@@ -90,7 +90,9 @@ def _column(plan: Plan, columns: Sequence[Column], pointer: str, kinds: Collecti
         types = "text or integers" if kinds is _KEYS else "moments, numbers, text or JSON"
         raise CannotRead(
             f"{pointer} is not a column of {types} in the files of the earlier export, so that an "
-            "export with these columns can never be continued; add it to `columns`"
+            "export with these columns can never be continued; add it to `columns`; a value that "
+            "is a text in some records and a number in others is neither, and a pipe's script can "
+            "make it one kind"
         )
     return min(found, key=lambda each: (_kind(each) in (Kind.TIMESTAMP, Kind.DOUBLE), each.name))
 

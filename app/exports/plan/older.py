@@ -168,7 +168,8 @@ def _require_clear(
         ):
             message = (
                 f"{pointer}: a text in the files of the earlier export was a number or a string; "
-                "omit `since`, and give the column no type"
+                "omit `since`; where all are texts, exports without a type for the column can be "
+                "continued, and where some are numbers, a pipe's script can make them one kind"
             )
             raise TaskFailed("columns_differ", message)
 
