@@ -48,9 +48,7 @@ async def publish(resources: Resources, task: ClaimedTask) -> Output:
     return output
 
 
-async def _copy(
-    resources: Resources, task: ClaimedTask, destination: str, output: Output
-) -> None:
+async def _copy(resources: Resources, task: ClaimedTask, destination: str, output: Output) -> None:
     async with resources.pool.acquire() as conn:
         if not await publish_store.has_turn(conn, task):
             raise DestinationBusy(f"another export is being published at {destination}")
@@ -76,9 +74,7 @@ async def complete(resources: Resources, task: ClaimedTask, output: Output) -> N
     """End an export whose files are published. Raises LeaseLost, DatabaseUnavailable."""
     async with resources.pool.acquire() as conn, conn.transaction():
         await outcome_store.finish_task(conn, task)
-        await publish_store.publish_files(
-            conn, task, output.files, output_sha256=output.sha256
-        )
+        await publish_store.publish_files(conn, task, output.files, output_sha256=output.sha256)
         ended = await ending.end(conn, task.tenant_id, task.export_id, ExportStatus.SUCCEEDED)
     await ending.after_commit(resources, ended)
     if task.destination is not None:
