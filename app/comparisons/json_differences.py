@@ -15,6 +15,8 @@ from typing import Final, NoReturn, TypeAlias
 
 from msgspec import Struct
 
+from app.schemas.pointers import escape_token
+
 # Deeper values are compared as texts: their order of members and spelling of numbers count.
 MAX_DEPTH: Final = 64
 # Where a longer pointer would be needed, the value around that place is the difference.
@@ -89,7 +91,7 @@ def _differ(before: _Span | None, after: _Span | None, *, depth: int) -> bool:
 def _members(before: _Span, after: _Span) -> Iterator[tuple[str, _Span | None, _Span | None]]:
     old, new = dict(_in_object(before)), dict(_in_object(after))
     for name in old | new:
-        yield name.replace("~", "~0").replace("/", "~1"), old.get(name), new.get(name)
+        yield escape_token(name), old.get(name), new.get(name)
 
 
 def _elements(before: _Span, after: _Span) -> Iterator[tuple[str, _Span | None, _Span | None]]:

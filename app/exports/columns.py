@@ -11,7 +11,8 @@ from app.exports.plan.model import (
     Grain,
     PartitionColumn,
 )
-from app.exports.pointers import checked_tokens, pointer_to
+from app.exports.plan.pointers import pointer_to
+from app.exports.pointers import checked_tokens
 from app.exports.requests import ColumnChoice, CreateExport
 from app.schemas.ddl.types import (
     MAX_PRECISION,

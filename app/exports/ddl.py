@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from app.exports.plan.model import DEFAULT_PARTITION, Grain, PartitionColumn
-from app.exports.pointers import pointer_to
+from app.exports.plan.pointers import pointer_to
 from app.exports.table_store import Folder, Table
 from app.exports.written import type_of_partition
 from app.schemas.ddl.duckdb import duckdb_table

@@ -15,8 +15,25 @@ from app.exports.written import columns_in, folder_of
 from app.payloads.model import StoredPayload
 from app.runs.model import SnapshotRef
 
-SELECT_FILE_PAGE = """
-SELECT name, rows, bytes, encode(sha256, 'hex') AS sha256, blob_key
+
+async def select_file_page(
+    conn: Connection, tenant: UUID, export_id: UUID, *, after: str, limit: int
+) -> list[ExportFile]:
+    """List published files by their paths."""
+    rows = await _select_page(conn, tenant, export_id, after=after, limit=limit)
+    return [_file(export_id, row) for row in rows]
+
+
+async def select_manifest_page(
+    conn: Connection, tenant: UUID, export_id: UUID, *, after: str, limit: int
+) -> list[ManifestFile]:
+    """List published files by their paths, as a manifest does."""
+    rows = await _select_page(conn, tenant, export_id, after=after, limit=limit)
+    return [from_row(ManifestFile, row) for row in rows]
+
+
+SELECT_PAGE = """
+SELECT name AS path, rows, bytes, encode(sha256, 'hex') AS sha256, blob_key
 FROM export_files
 WHERE tenant_id = $1 AND export_id = $2 AND published AND name > $3
 ORDER BY name
@@ -24,12 +41,23 @@ LIMIT $4
 """
 
 
-async def select_file_page(
+async def _select_page(
     conn: Connection, tenant: UUID, export_id: UUID, *, after: str, limit: int
-) -> list[ExportFile]:
-    """List published files by their paths."""
-    rows = await conn.fetch(SELECT_FILE_PAGE, tenant, export_id, after, limit)
-    return [_file(export_id, dict(row)) for row in rows]
+) -> list[dict[str, Any]]:
+    rows = await conn.fetch(SELECT_PAGE, tenant, export_id, after, limit)
+    return [dict(row) for row in rows]
+
+
+def _file(export_id: UUID, row: Mapping[str, Any]) -> ExportFile:
+    path, is_here = row["path"], row["blob_key"] is not None
+    return ExportFile(
+        path=path,
+        partition=folder_of(path),
+        rows=row["rows"],
+        bytes=row["bytes"],
+        sha256=row["sha256"],
+        url=f"/exports/{export_id}/files/{quote(path)}" if is_here else None,
+    )
 
 
 class FoundFile(Struct, frozen=True, kw_only=True):
@@ -91,34 +119,4 @@ async def read_manifest(conn: Connection, tenant: UUID, export_id: UUID) -> Mani
         columns=columns_in(plan, columns),
         partition_by=[each.name for each in plan.partition_by],
         files=(),
-    )
-
-
-SELECT_MANIFEST_PAGE = """
-SELECT name AS path, rows, bytes, encode(sha256, 'hex') AS sha256
-FROM export_files
-WHERE tenant_id = $1 AND export_id = $2 AND published AND name > $3
-ORDER BY name
-LIMIT $4
-"""
-
-
-async def select_manifest_page(
-    conn: Connection, tenant: UUID, export_id: UUID, *, after: str, limit: int
-) -> list[ManifestFile]:
-    """List published files by their paths, as a manifest does."""
-    rows = await conn.fetch(SELECT_MANIFEST_PAGE, tenant, export_id, after, limit)
-    return [from_row(ManifestFile, row) for row in rows]
-
-
-def _file(export_id: UUID, row: Mapping[str, Any]) -> ExportFile:
-    name = row["name"]
-    url = None if row["blob_key"] is None else f"/exports/{export_id}/files/{quote(name)}"
-    return ExportFile(
-        path=name,
-        partition=folder_of(name),
-        rows=row["rows"],
-        bytes=row["bytes"],
-        sha256=row["sha256"],
-        url=url,
     )

@@ -25,8 +25,3 @@ def checked_tokens(pointer: str, place: str) -> tuple[str, ...]:
     if len(tokens) > MAX_TOKENS:
         raise invalid(place, f"has more than {MAX_TOKENS} members or elements")
     return tokens
-
-
-def pointer_to(name: str) -> str:
-    """Return the pointer to a member of the root."""
-    return "/" + name.replace("~", "~0").replace("/", "~1")

@@ -1,5 +1,6 @@
 """Give the files of an export their names, and make them its result."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
@@ -221,7 +222,7 @@ async def publish_files(
         bytes=sum(each.file.size_bytes for each in files),
         partitions=len({each.file.partition for each in files}),
         output_sha256=output_sha256,
-        level_nulls=_level_nulls(files),
+        level_nulls=await asyncio.to_thread(_level_nulls, files),
     )
     await conn.execute(COUNT_OUTPUT, *counts)
 
@@ -231,11 +232,14 @@ def _level_nulls(files: Sequence[NamedFile]) -> list[int]:
     rows = Counter[bytes]()
     for each in files:
         rows[each.file.partition] += each.file.rows
-    nulls = Counter[int]()
+    decoder = msgspec.json.Decoder(list[str | None])
+    nulls: list[int] = []
     for partition, count in rows.items():
-        values = msgspec.json.decode(partition, type=list[str | None])
-        nulls.update({level: 0 if value else count for level, value in enumerate(values)})
-    return list(nulls.values())
+        values = decoder.decode(partition)
+        nulls = nulls or [0] * len(values)
+        for level, value in enumerate(values):
+            nulls[level] += 0 if value else count
+    return nulls
 
 
 async def _forget_replaced(conn: Connection, task: ClaimedTask) -> None:

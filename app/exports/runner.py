@@ -192,9 +192,9 @@ class Claims(ABC):
     async def _run(self, task: ClaimedTask, *, until: float) -> None:
         if task.stage is ExportStage.PUBLISH:
             async with leased(self._resources, task, until=until) as lease:
-                files = await completion.publish(self._resources, task)
+                output = await completion.publish(self._resources, task)
                 await lease.renew_for_record()
-            await completion.complete(self._resources, task, files)
+            await completion.complete(self._resources, task, output)
             return
         outcome: Outcome | None = None
         try:

@@ -293,7 +293,7 @@ async def test_only_the_worker_that_has_the_lease_ends_an_export(
     async with exports.pool.acquire() as conn:
         late = await claim_task(conn, uuid.uuid7(), lease_seconds=60.0)
     assert late is not None
-    files = await completion.publish(exports.resources, late)
+    output = await completion.publish(exports.resources, late)
     await exports.pool.execute(
         "UPDATE export_tasks SET lease_expires_at = now() - interval '1 s' "
         "WHERE lease_token IS NOT NULL"
@@ -302,9 +302,9 @@ async def test_only_the_worker_that_has_the_lease_ends_an_export(
         taken = await claim_task(conn, uuid.uuid7(), lease_seconds=60.0)
     assert taken is not None
     with pytest.raises(LeaseLost):
-        await completion.complete(exports.resources, late, files)
+        await completion.complete(exports.resources, late, output)
     assert (await exports.row(export))["status"] == "running"
-    assert len(exports.blob_keys()) == len(files)
-    files = await completion.publish(exports.resources, taken)
-    await completion.complete(exports.resources, taken, files)
+    assert len(exports.blob_keys()) == len(output.files)
+    output = await completion.publish(exports.resources, taken)
+    await completion.complete(exports.resources, taken, output)
     assert (await exports.row(export))["status"] == "succeeded"

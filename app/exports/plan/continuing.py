@@ -60,17 +60,20 @@ def reading_of(plan: Plan, columns: Sequence[Column]) -> Reading:
     return Reading(keys=texts, order=_order(latest), unclear=unclear)
 
 
-def kept_order(plan: Plan, columns: Sequence[tuple[int, Column]]) -> str | None:
-    """Return the condition of `rows` whose value of `latest_by` the files keep; None: of all."""
+def rounded_order(plan: Plan, columns: Sequence[tuple[int, Column]]) -> str:
+    """Return the condition of `rows` whose value of `latest_by` has more than its column keeps."""
     if plan.latest_by is None:
-        return None
+        return "false"
     try:
         latest = _column(plan, [column for _, column in columns], plan.latest_by, _ORDERS)
     except CannotRead:
-        return None
+        return "false"
     number = next(n for n, column in columns if column is latest)
-    kept = {Kind.TIMESTAMP: "minor = ''", Kind.DOUBLE: conversion.exact_double(f"c{number}")}
-    return kept.get(_kind(latest))
+    rounded = {
+        Kind.TIMESTAMP: "minor <> ''",
+        Kind.DOUBLE: f"NOT {conversion.exact_double(f'c{number}')}",
+    }
+    return rounded.get(_kind(latest), "false")
 
 
 def _column(plan: Plan, columns: Sequence[Column], pointer: str, kinds: Collection[Kind]) -> Column:

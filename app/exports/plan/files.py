@@ -27,12 +27,15 @@ def stage_options(columns: int) -> str:
     return f"({_STORED}, ROW_GROUP_SIZE {_group_rows(columns)})"
 
 
-def export_options(stated: str, columns: int, rows: int) -> str:
+def export_options(stated: str, columns: int, rows: int, *, is_rounded: bool) -> str:
     """Return the options of a file of an export, which has so many columns and rows.
 
-    `stated` is of `stated_metadata`. What is written is reported with the statistics of columns.
+    `stated` is of `stated_metadata`. `is_rounded`: what orders the rows has more than the columns
+    keep, which the file says, too. What is written is reported with the statistics of columns.
     """
     group = _group_rows(columns)
+    if is_rounded:
+        stated += f", {literal(_ROUNDED_KEY)}: 'true'"
     return (
         f"({_STORED}, RETURN_STATS, ROW_GROUP_SIZE {group},"
         f" DICTIONARY_SIZE_LIMIT {min(group, rows)},"
@@ -41,15 +44,9 @@ def export_options(stated: str, columns: int, rows: int) -> str:
     )
 
 
-def stated_metadata(columns: Sequence[Column], *, has_order: bool) -> str:
-    """Return what files say of the columns of an export, also of those of the folders alone.
-
-    `has_order`: the columns have all that orders its rows.
-    """
-    stated = {_COLUMNS_KEY: msgspec.json.encode(columns).decode()}
-    if not has_order:
-        stated[_ROUNDED_KEY] = "true"
-    return ", ".join(f"{literal(key)}: {literal(value)}" for key, value in stated.items())
+def stated_metadata(columns: Sequence[Column]) -> str:
+    """Return what files say of the columns of an export, also of those of the folders alone."""
+    return f"{literal(_COLUMNS_KEY)}: {literal(msgspec.json.encode(columns).decode())}"
 
 
 def _group_rows(columns: int) -> int:
@@ -65,8 +62,8 @@ def columns_of(connection: DuckDBPyConnection, local: str) -> tuple[Column, ...]
     return msgspec.json.decode(found[0], type=tuple[Column, ...]) if found else ()
 
 
-def rounded_order(connection: DuckDBPyConnection, locals_: Sequence[str]) -> str | None:
-    """Return the first of the files that lacks a part of what orders its rows."""
+def rounded_file(connection: DuckDBPyConnection, locals_: Sequence[str]) -> str | None:
+    """Return the first of the files that say that they lack a part of what orders rows."""
     files = ", ".join(map(literal, locals_))
     found = connection.execute(
         f"SELECT file_name FROM parquet_kv_metadata([{files}]) WHERE decode(key) = ?"

@@ -20,6 +20,7 @@ from app.exports.plan.members import elements_of, members_of, string_of
 from app.exports.plan.model import JSON_TEXT
 from app.exports.plan.moments import NUMBER_IS_NO_MOMENT, parse_moment
 from app.exports.plan.numbers import canonical
+from app.exports.plan.pointers import pointer_to
 from app.schemas.ddl.types import INTEGERS, Kind, ListOf, MapOf, Scalar, StructOf, Type
 
 T = TypeVar("T")
@@ -92,8 +93,7 @@ def _below(token: str, value: bytes, of: Type) -> object:
     try:
         return _nested(value, of)
     except Misfit as misfit:
-        escaped = token.replace("~", "~0").replace("/", "~1")
-        raise Misfit(f"/{escaped}{misfit.pointer}", misfit.message) from None
+        raise Misfit(f"{pointer_to(token)}{misfit.pointer}", misfit.message) from None
 
 
 def _name(name: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from app.exports.plan.model import ExportColumn, Grain, PartitionColumn, Plan, TaskFailed
-from app.exports.plan.pointers import json_path, tokens_of
+from app.exports.plan.pointers import json_path, pointer_to, tokens_of
 from app.limits import MAX_EXPORT_COLUMNS, MAX_EXPORT_NAMES_BYTES, MAX_EXPORT_PARTITIONS
 
 
@@ -70,8 +70,7 @@ def layout_of(plan: Plan, names: Sequence[str]) -> Layout:
 
 def member(name: str) -> ExportColumn:
     """Return the column of a member of the records."""
-    escaped = name.replace("~", "~0").replace("/", "~1")
-    return ExportColumn(name=name, pointer=f"/{escaped}")
+    return ExportColumn(name=name, pointer=pointer_to(name))
 
 
 class Names:

@@ -8,8 +8,8 @@ import msgspec
 from duckdb import DuckDBPyConnection
 
 from app.exports.plan import conversion, numbers
-from app.exports.plan.continuing import CannotRead, Reading, kept_order, reading_of
-from app.exports.plan.files import columns_of, read_parquet, rounded_order
+from app.exports.plan.continuing import CannotRead, Reading, reading_of
+from app.exports.plan.files import columns_of, read_parquet, rounded_file
 from app.exports.plan.hive import folders
 from app.exports.plan.levels import level_names, list_partitions
 from app.exports.plan.members import string_of
@@ -83,22 +83,13 @@ def take_older(
     return touched
 
 
-def keeps_order(
-    connection: DuckDBPyConnection, plan: Plan, columns: Sequence[tuple[int, Column]]
-) -> bool:
-    """Return whether files of `rows` say all of the values of `latest_by`."""
-    condition = kept_order(plan, columns)
-    if condition is None:
-        return True
-    found = connection.execute(f"SELECT bool_and({condition}) FROM rows").fetchone()
-    return found is None or found[0] is not False
-
-
 def older_rows(columns: Sequence[tuple[int, Column]], plan: Plan) -> str:
     """Return `older` as `typed` has the new rows."""
     values = [f"d{n}" for n, _ in once(columns)]
     size = sum_of([f"coalesce(strlen(CAST(d{n} AS VARCHAR)), 0)" for n, _ in columns])
-    names = (*SORTED_BY, *level_names(plan.partition_by), f"{size} AS size", *values)
+    # None of them is rounded: `take_older` has refused files that are.
+    made = (f"{size} AS size", "false AS is_rounded", *values)
+    names = (*SORTED_BY, *level_names(plan.partition_by), *made)
     return f"SELECT {', '.join(names)} FROM older"
 
 
@@ -146,7 +137,7 @@ def _require_exact(
     if plan.latest_by is None:
         return
     _require_clear(connection, base.held(touched), base.reading, [plan.latest_by])
-    rounded = rounded_order(connection, [base.files[n].local for n in touched])
+    rounded = rounded_file(connection, [base.files[n].local for n in touched])
     if rounded is not None:
         at = base.folder_of(rounded, plan)
         message = (

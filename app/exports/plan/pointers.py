@@ -1,7 +1,9 @@
-"""Take JSON pointers apart (RFC 6901)."""
+"""Take JSON pointers apart, and write those of members (RFC 6901)."""
 
 import re
 from typing import Final
+
+from app.schemas.pointers import escape_token, unescape_token
 
 _INDEX: Final = re.compile(r"0|[1-9][0-9]*")
 # What DuckDB's paths give a meaning of their own.
@@ -10,8 +12,12 @@ _UNUSABLE: Final = frozenset('"\\*') | frozenset(map(chr, range(32)))
 
 def tokens_of(pointer: str) -> tuple[str, ...]:
     """Return the names and indexes of a pointer."""
-    parts = pointer.split("/")[1:]
-    return tuple(part.replace("~1", "/").replace("~0", "~") for part in parts)
+    return tuple(map(unescape_token, pointer.split("/")[1:]))
+
+
+def pointer_to(name: str) -> str:
+    """Return the pointer to a member of the root."""
+    return f"/{escape_token(name)}"
 
 
 def index_of(token: str) -> int | None:

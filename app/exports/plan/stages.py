@@ -31,7 +31,6 @@ from app.exports.plan.model import (
     WriteTask,
     WrittenFile,
 )
-from app.exports.plan.older import keeps_order
 from app.exports.plan.ordering import (
     Partition,
     divide,
@@ -147,8 +146,7 @@ def run_write(
     stated = kept(columns, plan)
     texts = [plan.columns[n].name for n in texts_of(plan.columns)]
     _view_rows(connection, task.held, plan, _wanted(plan), names=texts)
-    has_order = keeps_order(connection, plan, stated)
-    connection.execute(f"CREATE VIEW typed AS {typed(stated, plan.partition_by)}")
+    connection.execute(f"CREATE VIEW typed AS {typed(stated, plan)}")
     with meter.step(0.6):
         partitions = sort_typed(connection, "typed", stated, plan)
     _drop_rows(connection)
@@ -156,7 +154,7 @@ def run_write(
     done = write_partitions(
         connection,
         partitions,
-        form_of(stated, columns, plan.partition_by, output, has_order=has_order),
+        form_of(stated, columns, plan.partition_by, output),
         file_bytes=plan.file_bytes,
         threads=threads_of(resources),
         on_rows=lambda rows: meter.add(0.4 * rows / total),

@@ -8,13 +8,7 @@ from duckdb import DuckDBPyConnection
 from app.exports.plan.layout import require_few_partitions
 from app.exports.plan.loading import load
 from app.exports.plan.model import HeldFile, Plan, Report, Resources, Whole
-from app.exports.plan.older import (
-    keeps_order,
-    known_columns,
-    older_nulls,
-    older_rows,
-    take_older,
-)
+from app.exports.plan.older import known_columns, older_nulls, older_rows, take_older
 from app.exports.plan.ordering import Partition, kept, sort_typed, typed
 from app.exports.plan.progress import Meter
 from app.exports.plan.session import threads_of
@@ -37,8 +31,7 @@ def run_whole(
     with meter.step(0.1):
         connection.execute(f"CREATE VIEW ranked AS {ranked('rows', len(plan.key))}")
         duplicates = find_losers(connection, len(plan.key))
-    has_order = keeps_order(connection, plan, columns)
-    source, replaced = typed(columns, plan.partition_by), []
+    source, replaced = typed(columns, plan), []
     nulls_before: Sequence[int] = [0] * len(columns)
     if task.base:
         spill = Path(resources.spill)
@@ -61,7 +54,7 @@ def run_whole(
     done = write_partitions(
         connection,
         partitions,
-        form_of(columns, loaded.columns, plan.partition_by, output, has_order=has_order),
+        form_of(columns, loaded.columns, plan.partition_by, output),
         file_bytes=plan.file_bytes,
         threads=threads_of(resources),
         on_rows=lambda written: meter.add(0.3 * written / total),

@@ -34,14 +34,12 @@ def form_of(
     stated: Sequence[Column],
     levels: Sequence[PartitionColumn],
     output: Path,
-    *,
-    has_order: bool,
 ) -> Form:
     """Return the form of files with some of the columns that are stated, by their numbers."""
     # Named here only: a column of `sorted` may not be called `rowid`.
     selected = [f"d{n} AS {quoted(column.name)}" for n, column in columns]
     names = [quoted(column.name) for _, column in columns]
-    return Form(selected, names, stated_metadata(stated, has_order=has_order), levels, output)
+    return Form(selected, names, stated_metadata(stated), levels, output)
 
 
 class Written(Struct, frozen=True):
@@ -148,7 +146,9 @@ def _write(
     name = f"{folder}/{item.number:06d}.parquet" if folder else f"{item.number:06d}.parquet"
     path = form.output / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    options = export_options(form.stated, len(form.selected), item.rows)
+    options = export_options(
+        form.stated, len(form.selected), item.rows, is_rounded=item.partition.is_rounded
+    )
     with connection.cursor() as cursor:
         _, rows, _, _, statistics, *_ = copy_sorted(
             cursor, ", ".join(form.selected), item.first, item.rows, path, options

@@ -171,7 +171,9 @@ def test_what_the_files_do_not_keep_of_an_order_is_refused(
             assert caught.value.kind == "columns_differ"
 
 
-def test_the_partition_whose_order_the_files_do_not_keep_is_named(folder: Folder) -> None:
+def test_only_the_partition_whose_order_the_files_do_not_keep_is_refused_and_named(
+    folder: Folder,
+) -> None:
     columns = [
         ExportColumn(name="k", pointer="/k"),
         ExportColumn(name="t", pointer="/t", type=Scalar(Kind.TIMESTAMP), source="request"),
@@ -179,14 +181,22 @@ def test_the_partition_whose_order_the_files_do_not_keep_is_named(folder: Folder
     levels = [PartitionColumn(name="p", grain=Grain.VALUE, pointer="/p")]
     plan = Plan(key=["/k"], latest_by="/t", columns=columns, partition_by=levels)
     lines = [
+        # No file has it.
+        b'{"k":1,"p":"fine","t":"2020-01-01T00:00:00.123456789Z"}',
         b'{"k":1,"p":"fine","t":"2021-01-01T00:00:00Z"}',
         b'{"k":2,"p":"a b/c","t":"2021-01-01T00:00:00.123456789Z"}',
+        b'{"k":3,"p":"too","t":"2021-01-01T00:00:00Z"}',
     ]
-    base = folder.run(whole(folder.source(lines, "0")), plan).held
-    newer = [line.replace(b"2021", b"2022") for line in lines]
-    assert len(folder.run(whole(folder.source(newer[:1], "1")), plan).rows) == 1
-    with pytest.raises(TaskFailed, match=r"^/t: a value in p=a b%2Fc had more digits .* json"):
-        folder.run(whole(folder.source(newer, "1"), base=base), plan)
+    source = folder.source(lines, "0")
+    fine = folder.source([line.replace(b"2021", b"2022") for line in (lines[1], lines[3])], "1")
+    all_of_it = folder.source([line.replace(b"2021", b"2022") for line in lines], "2")
+    staged = [held for each in folder.run_stages([source], plan) for held in each.held]
+    for base in (folder.run(whole(source), plan).held, staged):
+        result = folder.run(whole(fine, base=base), plan)
+        replaced = {tuple(base[n].partition) for n in result.report.replaced}
+        assert replaced == {("fine",), ("too",)} == {partition for partition, _ in result.rows}
+        with pytest.raises(TaskFailed, match=r"^/t: a value in p=a b%2Fc had more digits .* json"):
+            folder.run(whole(all_of_it, base=base), plan)
 
 
 def test_a_requested_text_that_is_a_number_is_no_key(folder: Folder) -> None:

@@ -56,6 +56,13 @@ def _source(folder: Path, rows: int, *, width: int = 1) -> SourceFile:
     return SourceFile(local=str(local), path="lines.jsonl")
 
 
+def _endless(folder: Path) -> SourceFile:
+    """Return a source that holds whoever opens it: nobody writes to it."""
+    local = folder / "lines.jsonl"
+    os.mkfifo(local)
+    return SourceFile(local=str(local), path="lines.jsonl")
+
+
 async def test_a_task_reports_progress_and_what_it_took(tmp_path: Path) -> None:
     source, seen = _source(tmp_path, 200_000), list[Progress]()
     report = await run_task(
@@ -74,8 +81,7 @@ async def test_a_task_reports_progress_and_what_it_took(tmp_path: Path) -> None:
 
 
 async def test_a_cancelled_task_leaves_no_process(tmp_path: Path) -> None:
-    source = _source(tmp_path, 400_000)
-    task, child = await _running(source, tmp_path)
+    task, child = await _running(tmp_path)
     if os.geteuid() == 0:  # a peer cannot read it
         assert psutil.Process(child).environ() == {}
     assert psutil.Process(child).rlimit(psutil.RLIMIT_DATA)[0] < 2 * GIB
@@ -87,18 +93,17 @@ async def test_a_cancelled_task_leaves_no_process(tmp_path: Path) -> None:
 
 
 async def test_a_task_whose_process_is_killed_is_lost(tmp_path: Path) -> None:
-    source = _source(tmp_path, 400_000)
-    task, child = await _running(source, tmp_path)
+    task, child = await _running(tmp_path)
     os.kill(child, signal.SIGKILL)
     with pytest.raises(TaskLost, match="ended with -9"):
         await task
 
 
-async def _running(source: SourceFile, folder: Path) -> tuple[asyncio.Task[Report], int]:
-    """Start a task, and return it with its process once that has opened its database."""
+async def _running(folder: Path) -> tuple[asyncio.Task[Report], int]:
+    """Start a task without end, and return it with its process once that has a database."""
     before, resources = _children(), _resources(folder, room_bytes=GIB)
     task = asyncio.create_task(
-        run_task(Whole(sources=[source]), Plan(key=["/k"]), resources, folder / "out")
+        run_task(Whole(sources=[_endless(folder)]), Plan(key=["/k"]), resources, folder / "out")
     )
     await _opened(resources)
     [child] = _children() - before
@@ -116,7 +121,7 @@ def _children() -> set[int]:
 
 
 async def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
-    source, resources = _source(tmp_path, 400_000), _resources(tmp_path)
+    source, resources = _endless(tmp_path), _resources(tmp_path)
     program = (
         "import asyncio; from pathlib import Path; from app.exports.plan.model import *;"
         " from app.exports.plan.process import run_task;"
@@ -128,8 +133,6 @@ async def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program, cwd=ROOT)
     await _opened(resources)
     [child] = psutil.Process(parent.pid).children()
-    # It cannot end by itself.
-    child.suspend()
     parent.kill()
     await parent.wait()
     _, alive = psutil.wait_procs([child], timeout=20)
