@@ -186,14 +186,14 @@ async def test_entries_that_failed_are_sent_and_deleted_again(
 async def test_messages_at_work_stay_invisible(
     stand_in_sqs: Sqs, opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqs_source, "VISIBILITY_SECONDS", 2)
+    monkeypatch.setattr(sqs_source, "VISIBILITY_SECONDS", 4)
     monkeypatch.setattr(sqs_source, "_EXTEND_SECONDS", 0.2)
     stand_in_sqs.create("slow")
     stand_in_sqs.send("slow", ["a"])
     source = await opener.source("slow")
     [event] = await receive(source, 1)
 
-    for _ in range(5):
+    for _ in range(10):
         await asyncio.sleep(0.5)
         assert stand_in_sqs.count("slow") == (0, 1)
 
