@@ -8,31 +8,31 @@ from msgspec import Struct
 from app.db import Connection, from_row, optional_from_row
 
 
-class FoundPipe(Struct, frozen=True, kw_only=True):
+class AddressedPipe(Struct, frozen=True, kw_only=True):
     """A pipe that events are sent to, if its source takes any."""
 
     id: UUID
     takes_events: bool
 
 
-FIND_PIPE = """
+FIND_ADDRESSED_PIPE = """
 SELECT id, definition -> 'from' ? 'http' AS takes_events
 FROM pipes
 WHERE tenant_id = $1 AND name = $2
 """
 
 # Until the transaction ends the pipe is not deleted and keeps its source; its batches commit.
-SHARE_PIPE = FIND_PIPE + "FOR KEY SHARE"
+SHARE_ADDRESSED_PIPE = FIND_ADDRESSED_PIPE + "FOR KEY SHARE"
 
 
-async def find_pipe(conn: Connection, tenant: UUID, name: str) -> FoundPipe | None:
+async def find_addressed_pipe(conn: Connection, tenant: UUID, name: str) -> AddressedPipe | None:
     """Find a pipe by its name, as it is now."""
-    return optional_from_row(FoundPipe, await conn.fetchrow(FIND_PIPE, tenant, name))
+    return optional_from_row(AddressedPipe, await conn.fetchrow(FIND_ADDRESSED_PIPE, tenant, name))
 
 
-async def share_pipe(conn: Connection, tenant: UUID, name: str) -> FoundPipe | None:
+async def share_addressed_pipe(conn: Connection, tenant: UUID, name: str) -> AddressedPipe | None:
     """Find a pipe by its name, and keep it as it is until the transaction ends."""
-    return optional_from_row(FoundPipe, await conn.fetchrow(SHARE_PIPE, tenant, name))
+    return optional_from_row(AddressedPipe, await conn.fetchrow(SHARE_ADDRESSED_PIPE, tenant, name))
 
 
 class InboxUse(Struct, frozen=True, kw_only=True):
