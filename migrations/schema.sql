@@ -30,6 +30,7 @@
 --   payloads                   inputs, params, results and logs, or where they are in the blob store
 --   pipe_activity              what pipes did in the last minutes, in slots of ten seconds
 --   pipe_inbox                 events that arrived over HTTP and are not forwarded yet
+--   pipe_inbox_counts          counters of events in inboxes; a number is the sum of its shards
 --   pipes                      pipes: where events come from, what they must satisfy, where they go
 --   queue                      the queued executions, in the order of claims; kept by triggers on executions
 --   redrive_executions         failed executions that a re-drive replays, or has moved
@@ -77,7 +78,7 @@
 --   count_dead_letters         Count dead letters by pipe, kind and state, and their bytes in tenant_usage
 --   count_export_errors        Count the bytes of rows that exports could not take in tenant_usage, as stored
 --   count_export_files         Count the bytes of files that exports keep here in tenant_usage, as stored
---   count_pipe_inbox_v1        Count the events that wait in the inboxes of pipes in tenant_usage
+--   count_pipe_inbox_v1        Count the events that wait in the inboxes of pipes
 --   count_queued               Count each tenant's queued executions in tenant_usage
 --   count_run_bytes            Count the bytes that runs have staged as output in tenant_usage, as those of datasets' parts
 --   count_run_errors           Count the bytes of failed records that runs keep in tenant_usage, as stored
@@ -1153,6 +1154,14 @@ COMMENT ON COLUMN pipe_inbox.event_id IS 'the client''s own id of a single event
 
 COMMENT ON COLUMN pipe_inbox.body IS 'the events as they arrived: one, or several, one a line';
 
+CREATE TABLE pipe_inbox_counts (
+    tenant_id uuid NOT NULL,
+    pipe_id uuid NOT NULL,
+    shard smallint NOT NULL,
+    events bigint NOT NULL
+)
+WITH (fillfactor='50');
+
 ALTER TABLE pipe_inbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pipe_inbox_id_seq
     START WITH 1
@@ -1819,8 +1828,11 @@ ALTER TABLE ONLY payloads
 ALTER TABLE ONLY pipe_activity
     ADD CONSTRAINT pipe_activity_pkey PRIMARY KEY (pipe_id, slot);
 
+ALTER TABLE ONLY pipe_inbox_counts
+    ADD CONSTRAINT pipe_inbox_counts_pkey PRIMARY KEY (tenant_id, pipe_id, shard);
+
 ALTER TABLE ONLY pipe_inbox
-    ADD CONSTRAINT pipe_inbox_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT pipe_inbox_pkey PRIMARY KEY (pipe_id, id);
 
 ALTER TABLE ONLY pipes
     ADD CONSTRAINT pipes_name_key UNIQUE (tenant_id, name);
@@ -2018,8 +2030,6 @@ CREATE INDEX exports_script_idx ON exports USING btree (finished_at) WHERE (run_
 CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expires_at);
 
 CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);
-
-CREATE INDEX pipe_inbox_pipe_idx ON pipe_inbox USING btree (pipe_id, id) INCLUDE (events, events_done, received_at);
 
 CREATE INDEX pipes_lease_idx ON pipes USING btree (lease_expires_at) WHERE (paused_at IS NULL);
 
@@ -2286,6 +2296,9 @@ ALTER TABLE ONLY pipe_activity
 
 ALTER TABLE ONLY pipe_activity
     ADD CONSTRAINT pipe_activity_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY pipe_inbox_counts
+    ADD CONSTRAINT pipe_inbox_counts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY pipe_inbox
     ADD CONSTRAINT pipe_inbox_pipe_id_fkey FOREIGN KEY (pipe_id) REFERENCES pipes(id);

@@ -16,35 +16,11 @@ from app.dead_letters.model import (
 from app.dead_letters.pointers import pointer_hashes
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
-from app.quotas.store import select_stored_bytes_cap
+from app.quotas.store import lock_stored_bytes, select_stored_bytes
 from app.sql_parameters import in_order
 
 # What one statement carries at most; PostgreSQL takes messages of up to 1 GiB.
 _STATEMENT_BYTES: Final = 32 << 20
-
-# The lock of quota_against_execution_v2: whoever adds bytes counts those of the others.
-LOCK_STORED_BYTES = """
-SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 1))
-"""
-
-SELECT_STORED_BYTES = """
-SELECT coalesce(sum(stored_bytes), 0)::bigint
-FROM tenant_usage
-WHERE tenant_id = $1
-"""
-
-
-async def lock_stored_bytes(conn: Connection, tenant: UUID) -> int | None:
-    """Let others of the tenant add no bytes until the transaction ends; return its quota of bytes.
-
-    None: it has none, and others are not kept off. Rows of datasets and letters are locked before,
-    and bytes are freed and added after.
-    """
-    cap = await select_stored_bytes_cap(conn, tenant)
-    if cap is not None:
-        await conn.execute(LOCK_STORED_BYTES, tenant)
-    return cap
-
 
 # An event is known by its id and its bytes: a source that is exchanged may number anew.
 INSERT_LETTERS = r"""
@@ -102,7 +78,7 @@ async def insert_dead_letters(
         for part in _statements(letters):
             added += await _insert(conn, tenant, pipe_id, part)
         if cap is not None and added:
-            used: int = await conn.fetchval(SELECT_STORED_BYTES, tenant)
+            used = await select_stored_bytes(conn, tenant)
             if used > cap:
                 raise QuotaExceeded(Quota.STORED_BYTES, limit=cap, used=used)
     return added

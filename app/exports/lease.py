@@ -1,20 +1,13 @@
 """Hold the lease of a task while it runs, and tell how far it has come."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
-from app.background import background, retry_forever
+from app import leases
 from app.exports import task_store
 from app.exports.plan.model import Progress
 from app.exports.task_store import ClaimedTask, LeaseLost
-from app.outages import DatabaseUnavailable
 from app.resources import Resources
-
-_BEATS_OF_A_LEASE: Final = 4
-# Each also shows how far the task has come, and notices that its export was cancelled.
-_LONGEST_BEAT_SECONDS: Final = 1.0
 
 
 class Lease:
@@ -66,34 +59,14 @@ async def leased(resources: Resources, task: ClaimedTask, *, until: float) -> As
     Raises LeaseLost: another worker may run the task from then on, or nobody needs it. Raises
     DatabaseUnavailable if it could not be renewed for that reason.
     """
-    lease_seconds = resources.settings.lease_seconds
-    time = asyncio.get_running_loop().time
     lease = Lease(resources, task)
-    outage: DatabaseUnavailable | None = None
-
-    async def beat() -> None:
-        await asyncio.sleep(min(lease_seconds / _BEATS_OF_A_LEASE, _LONGEST_BEAT_SECONDS))
-        nonlocal outage
-        before = time()
-        outage = DatabaseUnavailable(reason="it has not answered a renewal")
-        try:
-            is_held = await lease.renew()
-        except DatabaseUnavailable as error:
-            outage = error
-            raise
-        outage = None
-        if not limit.expired():
-            limit.reschedule(before + lease_seconds if is_held else time())
-
-    limit = asyncio.timeout_at(until)
-    beats = retry_forever("exports.renewal_failed", beat, pause_seconds=0.0, task=task.name)
-    try:
-        async with limit, background(beats):
-            yield lease
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        if outage is not None:
-            raise outage from None
-        message = "the lease is lost, or was not renewed in time, or the task is not to go on"
-        raise LeaseLost(message) from None
+    async with leases.leased(
+        lease.renew,
+        lease_seconds=resources.settings.lease_seconds,
+        until=until,
+        lost=LeaseLost(
+            "the lease is lost, or was not renewed in time, or the task is not to go on"
+        ),
+        name=task.name,
+    ):
+        yield lease

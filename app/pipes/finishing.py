@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Sequence
 import structlog
 
 from app.db import Connection
-from app.dead_letters.store import insert_dead_letters, lock_stored_bytes
+from app.dead_letters.store import insert_dead_letters
 from app.metrics import count_pipe_events
 from app.pipes import lease_store
 from app.pipes.commits import CommitTurns
@@ -17,6 +17,7 @@ from app.pipes.model import LoadedPipe
 from app.pipes.problems import RowsLocked
 from app.pipes.processing import EventOutcome
 from app.pipes.store import brief_transaction
+from app.quotas.store import lock_stored_bytes
 from app.resources import Resources
 
 log = structlog.get_logger(__name__)

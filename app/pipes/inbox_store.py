@@ -8,31 +8,31 @@ from msgspec import Struct
 from app.db import Connection, from_row, optional_from_row
 
 
-class FoundPipe(Struct, frozen=True, kw_only=True):
+class AddressedPipe(Struct, frozen=True, kw_only=True):
     """A pipe that events are sent to, if its source takes any."""
 
     id: UUID
     takes_events: bool
 
 
-FIND_PIPE = """
+FIND_ADDRESSED_PIPE = """
 SELECT id, definition -> 'from' ? 'http' AS takes_events
 FROM pipes
 WHERE tenant_id = $1 AND name = $2
 """
 
 # Until the transaction ends the pipe is not deleted and keeps its source; its batches commit.
-SHARE_PIPE = FIND_PIPE + "FOR KEY SHARE"
+SHARE_ADDRESSED_PIPE = FIND_ADDRESSED_PIPE + "FOR KEY SHARE"
 
 
-async def find_pipe(conn: Connection, tenant: UUID, name: str) -> FoundPipe | None:
+async def find_addressed_pipe(conn: Connection, tenant: UUID, name: str) -> AddressedPipe | None:
     """Find a pipe by its name, as it is now."""
-    return optional_from_row(FoundPipe, await conn.fetchrow(FIND_PIPE, tenant, name))
+    return optional_from_row(AddressedPipe, await conn.fetchrow(FIND_ADDRESSED_PIPE, tenant, name))
 
 
-async def share_pipe(conn: Connection, tenant: UUID, name: str) -> FoundPipe | None:
+async def share_addressed_pipe(conn: Connection, tenant: UUID, name: str) -> AddressedPipe | None:
     """Find a pipe by its name, and keep it as it is until the transaction ends."""
-    return optional_from_row(FoundPipe, await conn.fetchrow(SHARE_PIPE, tenant, name))
+    return optional_from_row(AddressedPipe, await conn.fetchrow(SHARE_ADDRESSED_PIPE, tenant, name))
 
 
 class InboxUse(Struct, frozen=True, kw_only=True):
@@ -150,6 +150,25 @@ async def forget_events(
         await conn.execute(NOTE_DONE, tenant, pipe_id, *part)
 
 
+# One that a batch has locked is left to the end.
+ERASE_INBOX = """
+DELETE FROM pipe_inbox
+WHERE tenant_id = $1 AND pipe_id = $2 AND id IN (
+    SELECT id FROM pipe_inbox
+    WHERE tenant_id = $1 AND pipe_id = $2
+    ORDER BY id
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id
+"""
+
+
+async def erase_inbox(conn: Connection, tenant: UUID, pipe_id: UUID, *, limit: int) -> int:
+    """Delete the oldest rows of a pipe's inbox; return how many, `limit` at most."""
+    return len(await conn.fetch(ERASE_INBOX, tenant, pipe_id, limit))
+
+
 class InboxLag(Struct, frozen=True, kw_only=True):
     """What waits in one inbox."""
 
@@ -157,16 +176,21 @@ class InboxLag(Struct, frozen=True, kw_only=True):
     oldest_seconds: float | None
 
 
+# Of the rows only the oldest is read: their ids rise with time.
 SELECT_INBOX_LAG = """
-SELECT coalesce(sum(events - events_done), 0)::bigint AS events,
-       extract(epoch FROM clock_timestamp() - min(received_at))::double precision AS oldest_seconds
-FROM pipe_inbox
-WHERE tenant_id = $1 AND pipe_id = $2
+SELECT (SELECT coalesce(sum(c.events), 0)::bigint
+        FROM pipe_inbox_counts AS c
+        WHERE c.tenant_id = $1 AND c.pipe_id = $2) AS events,
+       (SELECT extract(epoch FROM clock_timestamp() - i.received_at)::double precision
+        FROM pipe_inbox AS i
+        WHERE i.tenant_id = $1 AND i.pipe_id = $2
+        ORDER BY i.id
+        LIMIT 1) AS oldest_seconds
 """
 
 
 async def select_inbox_lag(conn: Connection, tenant: UUID, pipe_id: UUID) -> InboxLag:
-    """Count what waits in one inbox."""
+    """Return what waits in one inbox."""
     row = await conn.fetchrow(SELECT_INBOX_LAG, tenant, pipe_id)
-    assert row is not None  # noqa: S101 - a sum has a row
+    assert row is not None  # noqa: S101 - of constants
     return from_row(InboxLag, row)

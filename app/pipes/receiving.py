@@ -13,7 +13,7 @@ from app.idempotency.model import Repeated, RequestKey, key_for
 from app.idempotency.store import remember, require_new
 from app.limits import MAX_EVENTS_BYTES, MIB
 from app.pipes import inbox_store
-from app.pipes.inbox_store import FoundPipe, NewRow
+from app.pipes.inbox_store import AddressedPipe, NewRow
 from app.pipes.model import MAX_EVENT_BYTES, AcceptedEvents
 from app.pipes.problems import EventTooLarge, InboxFull, PipeTakesNoEvents, pipe_not_found
 from app.quotas.model import effective_caps
@@ -68,7 +68,7 @@ async def require_inbox(
     Raises PipeNotFound, PipeTakesNoEvents, InboxFull.
     """
     async with resources.pool.acquire() as conn:
-        _require_taking(await inbox_store.find_pipe(conn, caller.tenant, name), name)
+        _require_taking(await inbox_store.find_addressed_pipe(conn, caller.tenant, name), name)
         use = await inbox_store.select_inbox_use(conn, caller.tenant)
     # A larger body is refused as such.
     size_bytes = min(announced_bytes, MAX_EVENTS_BYTES)
@@ -98,7 +98,7 @@ async def accept(
     try:
         async with resources.pool.acquire() as conn, conn.transaction():
             await require_new(conn, tenant, request_key)
-            pipe = _require_taking(await inbox_store.share_pipe(conn, tenant, name), name)
+            pipe = _require_taking(await inbox_store.share_addressed_pipe(conn, tenant, name), name)
             use = await inbox_store.select_inbox_use(conn, tenant)
             _require_space(resources, use, events=events, size_bytes=size_bytes)
             await require_room(conn, tenant, caps, stored_bytes=size_bytes, raw_bytes=size_bytes)
@@ -184,7 +184,7 @@ def _require_space(
             )
 
 
-def _require_taking(pipe: FoundPipe | None, name: str) -> FoundPipe:
+def _require_taking(pipe: AddressedPipe | None, name: str) -> AddressedPipe:
     """Return a pipe that takes events. Raises PipeNotFound, PipeTakesNoEvents."""
     if pipe is None:
         raise pipe_not_found(name)

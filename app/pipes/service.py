@@ -15,7 +15,7 @@ from app.datasets.problems import dataset_not_found
 from app.db import Connection
 from app.errors import Problem, clipped, invalid, located
 from app.pagination import Page, Paginator
-from app.pipes import store
+from app.pipes import inbox_store, store
 from app.pipes.connectors.dataset_store import find_dataset
 from app.pipes.connectors.permissions import require_permitted
 from app.pipes.model import DatasetSink, DatasetSource, HttpSource, Pipe, PutPipe
@@ -130,7 +130,7 @@ async def _erase(resources: Resources, caller: Caller, name: str) -> None:
             await _log(conn, caller, Action.PIPE_PAUSED, name)
         else:
             await reauthorize_before_commit(caller)
-    for erase_some in (store.erase_inbox, store.erase_letters):
+    for erase_some in (inbox_store.erase_inbox, store.erase_letters):
         erased = _ERASED_AT_ONCE
         while erased == _ERASED_AT_ONCE:
             async with resources.pool.acquire() as conn, conn.transaction():

@@ -107,7 +107,7 @@ async def set_paused(conn: Connection, tenant: UUID, pipe_id: UUID, *, paused: b
     return await conn.fetchval(PAUSE_PIPE, tenant, pipe_id, paused) is not None
 
 
-# The inbox is counted as it is, also while no worker looks at the pipe.
+# By its counters the lag of an inbox is exact, also while no worker looks at the pipe.
 _PIPES = """
 SELECT p.id, p.name, p.revision, p.definition, p.paused_at, p.trouble, p.trouble_since,
        p.events_in, p.events_forwarded, p.events_refused, p.last_event_at, p.created_at,
@@ -120,9 +120,14 @@ SELECT p.id, p.name, p.revision, p.definition, p.paused_at, p.trouble, p.trouble
         WHERE d.tenant_id = p.tenant_id AND d.pipe_id = p.id) AS dead_letters
 FROM pipes AS p
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(b.events - b.events_done), 0) AS events, min(b.received_at) AS oldest_at
-    FROM pipe_inbox AS b
-    WHERE b.tenant_id = p.tenant_id AND b.pipe_id = p.id
+    SELECT (SELECT coalesce(sum(n.events), 0)::bigint
+            FROM pipe_inbox_counts AS n
+            WHERE n.tenant_id = p.tenant_id AND n.pipe_id = p.id) AS events,
+           (SELECT b.received_at
+            FROM pipe_inbox AS b
+            WHERE b.tenant_id = p.tenant_id AND b.pipe_id = p.id
+            ORDER BY b.id
+            LIMIT 1) AS oldest_at
 ) AS i
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(c.events_in), 0) AS events_in, coalesce(sum(c.forwarded), 0) AS forwarded,
@@ -195,11 +200,14 @@ class Leftovers(Struct, frozen=True, kw_only=True):
     dead_letters: bool
 
 
+# By counters: an EXISTS may read all that others have, to find nothing.
 SELECT_LEFTOVERS = """
-SELECT EXISTS (SELECT FROM pipe_inbox AS i
-               WHERE i.tenant_id = $1 AND i.pipe_id = $2) AS inbox,
-       EXISTS (SELECT FROM dead_letters AS d
-               WHERE d.tenant_id = $1 AND d.pipe_id = $2 AND d.state = 'dead') AS dead_letters
+SELECT (SELECT coalesce(sum(n.events), 0) > 0
+        FROM pipe_inbox_counts AS n
+        WHERE n.tenant_id = $1 AND n.pipe_id = $2) AS inbox,
+       (SELECT coalesce(sum(d.dead), 0) > 0
+        FROM dead_letter_counts AS d
+        WHERE d.tenant_id = $1 AND d.pipe_id = $2) AS dead_letters
 """
 
 
@@ -210,18 +218,7 @@ async def select_leftovers(conn: Connection, tenant: UUID, pipe_id: UUID) -> Lef
     return from_row(Leftovers, row)
 
 
-# One that a batch or a re-drive has locked is left to the end.
-ERASE_INBOX = """
-DELETE FROM pipe_inbox
-WHERE tenant_id = $1 AND pipe_id = $2 AND id IN (
-    SELECT id FROM pipe_inbox
-    WHERE tenant_id = $1 AND pipe_id = $2
-    ORDER BY id
-    LIMIT $3
-    FOR UPDATE SKIP LOCKED
-)
-RETURNING id
-"""
+# One that a re-drive has locked is left to the end.
 ERASE_LETTERS = """
 DELETE FROM dead_letters
 WHERE tenant_id = $1 AND pipe_id = $2 AND id IN (
@@ -233,11 +230,6 @@ WHERE tenant_id = $1 AND pipe_id = $2 AND id IN (
 )
 RETURNING id
 """
-
-
-async def erase_inbox(conn: Connection, tenant: UUID, pipe_id: UUID, *, limit: int) -> int:
-    """Delete the oldest rows of a pipe's inbox; return how many, `limit` at most."""
-    return len(await conn.fetch(ERASE_INBOX, tenant, pipe_id, limit))
 
 
 async def erase_letters(conn: Connection, tenant: UUID, pipe_id: UUID, *, limit: int) -> int:
@@ -256,12 +248,14 @@ WHERE tenant_id = $1 AND pipe_id = $2 AND id IN (
     FOR UPDATE
 )
 """
+DELETE_INBOX_COUNTS = "DELETE FROM pipe_inbox_counts WHERE tenant_id = $1 AND pipe_id = $2"
 DELETE_PIPE = "DELETE FROM pipes WHERE tenant_id = $1 AND id = $2"
 
 
 async def delete_pipe(conn: Connection, tenant: UUID, pipe_id: UUID, *, erase: bool) -> None:
     """Delete a pipe; `erase`: with what is left of it. Without, letters that were moved stay."""
-    for statement in (*((DELETE_LETTERS, DELETE_INBOX) if erase else ()), DELETE_PIPE):
+    erasures = (DELETE_LETTERS, DELETE_INBOX) if erase else ()
+    for statement in (*erasures, DELETE_INBOX_COUNTS, DELETE_PIPE):
         await conn.execute(statement, tenant, pipe_id)
 
 
@@ -326,7 +320,7 @@ def _pipe(row: asyncpg.Record) -> Pipe:
         trouble=row["trouble"],
         trouble_since=row["trouble_since"],
         lag=PipeLag(
-            events=None if row["lag_events"] is None else int(row["lag_events"]),
+            events=row["lag_events"],
             oldest_seconds=None
             if row["oldest_seconds"] is None
             else max(0.0, row["oldest_seconds"]),

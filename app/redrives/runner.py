@@ -5,15 +5,15 @@ the lease has expired. Batches of several re-drives take turns.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, assert_never
 from uuid import UUID
 
 import structlog
 
-from app.background import background, retry_forever
+from app.background import retry_forever
 from app.datasets.parts import ObjectCache
+from app.leases import leased
 from app.limits import MIB
 from app.metrics import REDRIVEN, REDRIVES
 from app.outages import DatabaseUnavailable, Unavailable
@@ -33,7 +33,6 @@ _POLL_SECONDS: Final = 1.0
 _FOLLOW_SECONDS: Final = 0.5
 _OUTAGE_SECONDS: Final = 5.0
 _FAULT_SECONDS: Final = 60.0
-_BEATS_OF_A_LEASE: Final = 4
 _EXPIRY_SECONDS: Final = 600.0
 _DELETED_AT_ONCE: Final = 100
 _CACHE_BYTES: Final = 32 * MIB
@@ -68,7 +67,10 @@ async def run_expiry(resources: Resources) -> None:
 
 
 async def run_next(resources: Resources, cache: ObjectCache, worker_id: UUID) -> bool:
-    """Try the next batch of the re-drive that is due first; return whether there was one."""
+    """Try the next batch of the re-drive that is due first; return whether there was one.
+
+    Raises DatabaseUnavailable.
+    """
     lease_seconds = resources.settings.lease_seconds
     began = asyncio.get_running_loop().time()
     async with resources.pool.acquire() as conn:
@@ -76,7 +78,13 @@ async def run_next(resources: Resources, cache: ObjectCache, worker_id: UUID) ->
     if claimed is None:
         return False
     try:
-        async with _leased(resources, claimed, until=began + lease_seconds):
+        async with leased(
+            partial(_renew, resources, claimed),
+            lease_seconds=lease_seconds,
+            until=began + lease_seconds,
+            lost=LeaseLost("it is another worker's, or was not renewed in time"),
+            name=f"re-drive {claimed.id}",
+        ):
             await _try(resources, cache, claimed, began=began)
     except LeaseLost as lost:
         # This worker or another one goes on.
@@ -143,6 +151,13 @@ async def _advance(
     await _release(resources, claimed, rest)
 
 
+async def _renew(resources: Resources, claimed: ClaimedRedrive) -> bool:
+    async with resources.pool.acquire() as conn:
+        return await lease_store.renew(
+            conn, claimed, lease_seconds=resources.settings.lease_seconds
+        )
+
+
 async def _release(
     resources: Resources, claimed: ClaimedRedrive, seconds: float, *, trouble: str | None = None
 ) -> None:
@@ -163,34 +178,3 @@ async def _end(
         REDRIVES.labels(claimed.kind, status).inc()
         log.info("redrive.ended", id=str(claimed.id), status=status, trouble=trouble)
         resources.publisher.ended(claimed.id)
-
-
-@asynccontextmanager
-async def _leased(
-    resources: Resources, claimed: ClaimedRedrive, *, until: float
-) -> AsyncIterator[None]:
-    """Renew a lease for the length of a block, which ends as soon as the lease may have run out.
-
-    Raises LeaseLost: another worker may send the same from then on.
-    """
-    lease_seconds = resources.settings.lease_seconds
-    time = asyncio.get_running_loop().time
-
-    async def beat() -> None:
-        await asyncio.sleep(lease_seconds / _BEATS_OF_A_LEASE)
-        before = time()
-        async with resources.pool.acquire() as conn:
-            is_held = await lease_store.renew(conn, claimed, lease_seconds=lease_seconds)
-        if not limit.expired():
-            limit.reschedule(before + lease_seconds if is_held else time())
-
-    limit = asyncio.timeout_at(until)
-    beats = retry_forever("redrive.renewal_failed", beat, pause_seconds=0.0, id=str(claimed.id))
-    try:
-        async with limit, background(beats):
-            yield
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        message = f"the lease of re-drive {claimed.id} is lost, or was not renewed in time"
-        raise LeaseLost(message) from None

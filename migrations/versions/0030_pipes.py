@@ -45,7 +45,7 @@ UP = (
     "CREATE INDEX pipes_lease_idx ON pipes (lease_expires_at) WHERE paused_at IS NULL",
     """
     CREATE TABLE pipe_inbox (
-        id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        id          bigint      GENERATED ALWAYS AS IDENTITY,
         tenant_id   uuid        NOT NULL REFERENCES tenants,
         pipe_id     uuid        NOT NULL REFERENCES pipes,
         events      integer     NOT NULL CHECK (events > 0),
@@ -54,12 +54,18 @@ UP = (
         event_id    text        CHECK (octet_length(event_id) BETWEEN 1 AND 200),
         body        bytea       NOT NULL,
         received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-        CONSTRAINT pipe_inbox_single_check CHECK (event_id IS NULL OR events = 1)
+        CONSTRAINT pipe_inbox_single_check CHECK (event_id IS NULL OR events = 1),
+        PRIMARY KEY (pipe_id, id)
     )
     """,
     """
-    CREATE INDEX pipe_inbox_pipe_idx ON pipe_inbox (pipe_id, id)
-    INCLUDE (events, events_done, received_at)
+    CREATE TABLE pipe_inbox_counts (
+        tenant_id uuid     NOT NULL REFERENCES tenants,
+        pipe_id   uuid     NOT NULL,
+        shard     smallint NOT NULL,
+        events    bigint   NOT NULL,
+        PRIMARY KEY (tenant_id, pipe_id, shard)
+    ) WITH (fillfactor = 50)
     """,
     """
     CREATE TABLE pipe_activity (
@@ -88,6 +94,7 @@ _TRIGGERS = {
 _TABLES = {
     "pipes": "pipes: where events come from, what they must satisfy, where they go",
     "pipe_inbox": "events that arrived over HTTP and are not forwarded yet",
+    "pipe_inbox_counts": "counters of events in inboxes; a number is the sum of its shards",
     "pipe_activity": "what pipes did in the last minutes, in slots of ten seconds",
 }
 
@@ -128,6 +135,7 @@ def downgrade() -> None:
     op.execute("UPDATE tenant_usage SET stored_bytes = stored_bytes - inbox_bytes")
     op.execute("DROP TABLE pipe_activity")
     op.execute("DROP TABLE pipe_inbox")
+    op.execute("DROP TABLE pipe_inbox_counts")
     op.execute("DROP FUNCTION count_pipe_inbox_v1")
     op.execute("DROP TABLE pipes")
     op.execute("ALTER TABLE tenant_usage DROP COLUMN inbox_events, DROP COLUMN inbox_bytes")

@@ -1,4 +1,4 @@
-"""A batch is prepared in a time that has an end, and no event of it is lost for that."""
+"""A batch is prepared in a time that has an end, and each event of it is forwarded or refused."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -12,6 +12,7 @@ from app.pipes.connectors.model import ConnectorUnavailable, Event, Lag
 from app.pipes.model import DatasetSink, HttpSource, LoadedPipe, PipeFrom, PipeTo, PutPipe
 from app.pipes.plans import Plan, PlanCache, PlannedScript
 from app.pipes.preparing import Preparer
+from app.pipes.processing import process_events
 from app.resources import Resources, open_resources
 from app.sandbox.outcomes import Context, Limits
 from app.settings import Settings
@@ -89,6 +90,22 @@ async def test_what_is_processed_in_time_goes_before_the_rest(
     outcomes = [each.outcomes for each in batches if each is not None]
     assert [[each.event.id for each in some] for some in outcomes] == [["1"], ["2"], ["3"]]
     assert [some[0].forward for some in outcomes] == [b"1", None, b"3"]
+
+
+async def test_only_a_pipe_with_a_schema_or_a_script_looks_at_its_events(
+    resources: Resources,
+) -> None:
+    events = [
+        Event(id=f"{n}", data=data) for n, data in enumerate((b"", b" \r\n", b"no json", b"1"))
+    ]
+    nothing = Plan(checks=None, versions={}, script=None)
+
+    unread = await process_events(resources, _PIPE, events, nothing)
+    read = await process_events(resources, _PIPE, events, _PLAN)
+
+    assert [each.forward for each in unread] == [each.data for each in events]
+    assert [each.letter and each.letter.event for each in read] == [b"", b" \r\n", b"no json", None]
+    assert read[3].forward == b"1"
 
 
 async def test_a_source_that_never_answers_is_trouble(
