@@ -47,9 +47,7 @@ class Opener:
             tenant=tenant,
             name="pipe",
             revision=1,
-            definition=PutPipe(
-                source=PipeFrom(http=HttpSource()), sink=PipeTo(redis_stream=sink)
-            ),
+            definition=PutPipe(source=PipeFrom(http=HttpSource()), sink=PipeTo(redis_stream=sink)),
         )
         settings = Settings(redis_url=self.url, max_pipe_stream_bytes=bound)
         return await self._stack.enter_async_context(open_redis_sink(settings, pipe, sink))
