@@ -40,7 +40,7 @@ def to_stream(stream: str) -> dict[str, Any]:
 
 def test_the_last_pipe_of_a_stream_erases_it(system: System, redis: Client) -> None:
     stream = f"stream-{uuid4()}"
-    reads = {"from": to_stream(stream), "to": to_dataset(put_dataset(system))}
+    reads: dict[str, Any] = {"from": to_stream(stream), "to": to_dataset(put_dataset(system))}
     pipes = [put_pipe(system, to=to_stream(stream)) for _ in range(2)]
     pipes.insert(1, put_pipe(system, **reads))
     for each in (pipes[0], pipes[2]):
