@@ -18,14 +18,6 @@ class ConnectorSettings(DestinationSettings, frozen=True, kw_only=True, forbid_u
             pattern=r"^((redis|rediss|unix)://\S+)?$(?!\n)",
         ),
     ] = ""
-    pipe_redis_stream_bytes: Annotated[
-        int,
-        Meta(
-            description="memory that a stream may have in Redis before pipes wait to add to it; "
-            "0: no limit",
-            ge=0,
-        ),
-    ] = 512 * 1024 * 1024
     pipe_sqs_queues: Annotated[
         str,
         Meta(

@@ -66,6 +66,11 @@ MAX_LINE_BYTES: Final = 16 * MIB
 MAX_EVENTS_BYTES: Final = 16 * MIB
 # Of all events that wait in the inboxes of a tenant, by default.
 MAX_INBOX_BYTES: Final = 256 * MIB
+# Of all streams in Redis that the pipes of a tenant write, by default: several tenants fit into the
+# memory that Redis has in compose.yaml.
+MAX_STREAMS_BYTES: Final = 128 * MIB
+# A stream counts at least as much, so that all of a tenant are read and measured in milliseconds.
+MIN_COUNTED_STREAM_BYTES: Final = 16 * KIB
 # Of the errors by a schema in an error document.
 MAX_SCHEMA_ERRORS_BYTES: Final = 8 * KIB
 MAX_PART_BYTES: Final = PART_BYTES + MAX_LINE_BYTES

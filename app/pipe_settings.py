@@ -5,11 +5,11 @@ from typing import Annotated
 from msgspec import Meta
 
 from app.export_settings import ExportSettings
-from app.limits import MAX_INBOX_BYTES, MIB
+from app.limits import MAX_INBOX_BYTES, MAX_STREAMS_BYTES, MIB
 
 
 class PipeSettings(ExportSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many pipes there may be, and how much may wait in their inboxes."""
+    """How many pipes there may be, and how much may wait in their inboxes and in Redis."""
 
     max_pipes: Annotated[
         int, Meta(description="pipes that a tenant may have; 429 above; 0: no limit", ge=0)
@@ -26,3 +26,11 @@ class PipeSettings(ExportSettings, frozen=True, kw_only=True, forbid_unknown_fie
         int,
         Meta(description="the same in events", ge=1, le=100_000_000),
     ] = 1_000_000
+    max_pipe_stream_bytes: Annotated[
+        int,
+        Meta(
+            description="memory in Redis that the streams which a tenant's pipes write may have "
+            "together; pipes wait above; 0: no limit",
+            ge=0,
+        ),
+    ] = MAX_STREAMS_BYTES

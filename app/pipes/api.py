@@ -82,7 +82,8 @@ async def delete_pipe(pipe: str, request: AnyRequest, resources: Resources, call
     """Delete a pipe.
 
     Refused while it has dead letters, or events that arrived over HTTP and are not forwarded;
-    with `erase` they are deleted with it, for good.
+    with `erase` they are deleted with it, for good. So is the Redis stream that it writes, with
+    what consumers have not read of it, unless another pipe of the tenant reads or writes it.
     """
     choices = read_query(request, reference.DeleteQuery)
     name = service.parse_name(pipe)

@@ -169,6 +169,20 @@ async def load_held(conn: Connection, held: HeldPipe) -> LoadedPipe:
     return loaded(row)
 
 
+IS_HELD = """
+SELECT EXISTS (
+    SELECT FROM pipes
+    WHERE tenant_id = $1 AND id = $2 AND worker_id IS NOT NULL AND lease_expires_at >= now()
+)
+"""
+
+
+async def is_held(conn: Connection, tenant: UUID, pipe_id: UUID) -> bool:
+    """Return whether a worker may be at a batch of a pipe."""
+    held: bool = await conn.fetchval(IS_HELD, tenant, pipe_id)
+    return held
+
+
 # The fence, the counts and the rates, by one statement a batch.
 COUNT_BATCH = """
 WITH parameters AS NOT MATERIALIZED (

@@ -1,6 +1,7 @@
 """Define the problems that requests for pipes can end in, and why a pipe stands still."""
 
 from app.errors import CrivoError, Problem, clipped
+from app.outages import Unavailable
 
 
 class PipeNotFound(Problem):
@@ -41,6 +42,13 @@ class InboxFull(Problem):
     status = 429
     code = "inbox-full"
     title = "Too many events wait"
+
+
+class StreamsUnavailable(Unavailable):
+    """Redis, which has the streams of pipes, cannot be used at the moment."""
+
+    code = "streams-unavailable"
+    title = "The streams of pipes cannot be reached at the moment"
 
 
 class InvalidEventId(Problem):

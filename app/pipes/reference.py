@@ -27,6 +27,7 @@ from app.pipes.problems import (
     PipeNotFound,
     PipeTakesNoEvents,
     ScriptForBytes,
+    StreamsUnavailable,
 )
 from app.preconditions import PreconditionFailed
 from app.quotas.errors import QuotaExceeded
@@ -51,7 +52,11 @@ class DeleteQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Query parameter of a deletion."""
 
     erase: Annotated[
-        bool, Meta(description="whether events and dead letters of the pipe are deleted with it")
+        bool,
+        Meta(
+            description="whether events and dead letters of the pipe are deleted with it, and the "
+            "Redis stream that it writes, unless another pipe of the tenant reads or writes that"
+        ),
     ] = False
 
 
@@ -123,6 +128,10 @@ DELETE_PIPE: Final = documented(
         not_evaluated("If-Match"),
         _NO_PIPE,
         PipeNotEmpty("the pipe 'orders' has dead letters"),
+        StreamsUnavailable(
+            "the stream 'orders' cannot be erased, as Redis does not answer; the pipe is paused, "
+            "delete it again"
+        ),
         _NO_DATABASE,
     ),
     parameters=_PARAMETERS,

@@ -1,5 +1,7 @@
 """Create, change, show, list, pause and delete pipes."""
 
+import asyncio
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -15,22 +17,36 @@ from app.datasets.problems import dataset_not_found
 from app.db import Connection
 from app.errors import Problem, clipped, invalid, located
 from app.pagination import Page, Paginator
-from app.pipes import inbox_store, store
+from app.pipes import inbox_store, lease_store, store
 from app.pipes.connectors.dataset_store import find_dataset
+from app.pipes.connectors.model import ConnectorUnavailable
 from app.pipes.connectors.permissions import require_permitted
-from app.pipes.model import DatasetSink, DatasetSource, HttpSource, Pipe, PutPipe
+from app.pipes.connectors.redis_client import open_redis
+from app.pipes.connectors.redis_room import erase_stream
+from app.pipes.model import (
+    DatasetSink,
+    DatasetSource,
+    HttpSource,
+    Pipe,
+    PutPipe,
+    RedisStreamSink,
+)
 from app.pipes.plans import require_schema, require_script
-from app.pipes.problems import PipeNotEmpty, pipe_not_found
+from app.pipes.problems import PipeNotEmpty, StreamsUnavailable, pipe_not_found
 from app.pipes.store import FoundPipe
-from app.pipes.topology import require_apart
+from app.pipes.topology import own_stream, require_apart
 from app.preconditions import Preconditions
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
 from app.references import is_name
 from app.resources import Resources
+from app.tenants.store import select_tenant
 
 # Rows of one transaction.
 _ERASED_AT_ONCE: Final = 2_000
+# How long Redis may take: a connection of the pool waits for it.
+_ERASE_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.1
 
 
 async def put(
@@ -102,15 +118,18 @@ async def set_paused(resources: Resources, caller: Caller, name: str, *, paused:
 
 
 async def delete(resources: Resources, caller: Caller, name: str, *, erase: bool) -> None:
-    """Delete a pipe; `erase`: with the events and the dead letters that it still has.
+    """Delete a pipe; `erase`: with its events, its dead letters and a stream that it alone has.
 
     What it has is erased in steps, while it is paused, so that nobody waits for its row; a request
     that ends in between leaves the pipe paused, to be deleted again. Raises PipeNotFound,
-    PipeNotEmpty.
+    PipeNotEmpty, StreamsUnavailable.
     """
     if erase:
         await _erase(resources, caller, name)
     async with resources.pool.acquire() as conn, conn.transaction():
+        if erase:
+            # Until the stream is gone, no other pipe begins to use it.
+            await store.lock_additions(conn, caller.tenant)
         pipe = await _locked(conn, caller.tenant, name)
         left = await store.select_leftovers(conn, caller.tenant, pipe.id)
         if not erase and (left.inbox or left.dead_letters):
@@ -120,6 +139,9 @@ async def delete(resources: Resources, caller: Caller, name: str, *, erase: bool
             )
         await store.delete_pipe(conn, caller.tenant, pipe.id, erase=erase)
         await _log(conn, caller, Action.PIPE_DELETED, name)
+        if erase and (stream := await own_stream(conn, caller.tenant, name, pipe.definition)):
+            # Last, since it cannot be rolled back.
+            await _erase_stream(resources, conn, caller.tenant, stream)
 
 
 async def _erase(resources: Resources, caller: Caller, name: str) -> None:
@@ -136,6 +158,40 @@ async def _erase(resources: Resources, caller: Caller, name: str) -> None:
             async with resources.pool.acquire() as conn, conn.transaction():
                 erased = await erase_some(conn, caller.tenant, pipe.id, limit=_ERASED_AT_ONCE)
                 await reauthorize_before_commit(caller)
+    if isinstance(pipe.definition.sink.sink, RedisStreamSink):
+        await _await_end_of_batch(resources, caller.tenant, name, pipe.id)
+
+
+async def _await_end_of_batch(resources: Resources, tenant: UUID, name: str, pipe_id: UUID) -> None:
+    """Wait until no worker adds anything to the sink of a paused pipe. Raises PipeNotEmpty."""
+    until = monotonic() + resources.settings.lease_seconds + _ERASE_SECONDS
+    while True:
+        async with resources.pool.acquire() as conn:
+            if not await lease_store.is_held(conn, tenant, pipe_id):
+                return
+        if monotonic() > until:
+            raise PipeNotEmpty(
+                f"the pipe {name!r} is paused, and its worker has not ended its batch; delete it "
+                "again"
+            )
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _erase_stream(resources: Resources, conn: Connection, tenant: UUID, stream: str) -> None:
+    """Delete a stream, and with it what consumers have not read. Raises StreamsUnavailable."""
+    found = await select_tenant(conn, tenant)
+    assert found is not None  # noqa: S101 - it has a pipe
+    try:
+        async with (
+            asyncio.timeout(_ERASE_SECONDS),
+            open_redis(resources.settings, tenant=found.name, stream=stream) as link,
+        ):
+            await erase_stream(link)
+    except (ConnectorUnavailable, TimeoutError) as error:
+        raise StreamsUnavailable(
+            f"the stream {stream!r} cannot be erased, as {str(error) or 'Redis does not answer'}; "
+            "the pipe is paused, delete it again"
+        ) from None
 
 
 async def read_pipe(conn: Connection, tenant: UUID, name: str) -> Pipe:

@@ -1,4 +1,4 @@
-"""Refuse pipes that would get their own events back, or share what is one pipe's."""
+"""Compare the pipes of a tenant: none may get its own events back, or share what is one's."""
 
 from uuid import UUID
 
@@ -32,6 +32,16 @@ async def require_apart(conn: Connection, tenant: UUID, name: str, wanted: PutPi
                     "/from/redis_stream/group", f"{group[1]!r} is the group of the pipe {other!r}"
                 )
     _require_no_ring(wanted, others)
+
+
+async def own_stream(conn: Connection, tenant: UUID, name: str, definition: PutPipe) -> str | None:
+    """Return the stream that a pipe writes, if no other pipe of the tenant reads or writes it."""
+    sink = definition.sink.sink
+    if not isinstance(sink, RedisStreamSink):
+        return None
+    others = await select_other_definitions(conn, tenant, name)
+    places = {each for other in others.values() for each in (_taken_from(other), _put_to(other))}
+    return None if ("stream", sink.stream) in places else sink.stream
 
 
 def _require_no_ring(wanted: PutPipe, others: dict[str, PutPipe]) -> None:

@@ -56,13 +56,14 @@ def stream_key(tenant: str, stream: str) -> str:
 
 
 class RedisLink:
-    """One key of Redis, with errors that the pipe's owner understands."""
+    """One stream of Redis, with errors that the pipe's owner understands."""
 
-    def __init__(self, client: Redis, key: str, stream: str) -> None:
-        """Take an open client, and the stream's key and name."""
+    def __init__(self, client: Redis, tenant: str, stream: str) -> None:
+        """Take an open client, and the names of a tenant and its stream."""
         self.client = client
-        self.key = key
+        self.tenant = tenant
         self.stream = stream
+        self.key = stream_key(tenant, stream)
 
     async def call(self, *command: bytes | str | float) -> Any:  # noqa: ANN401 - as Redis has it
         """Run a command and return its reply as it is. Raises ConnectorUnavailable, GroupIsGone."""
@@ -109,9 +110,15 @@ async def open_redis(settings: Settings, *, tenant: str, stream: str) -> AsyncIt
     # Replies as they are: the parsers of redis-py leave out cursors and repeated fields.
     client.response_callbacks.clear()
     try:
-        yield RedisLink(client, stream_key(tenant, stream), stream)
+        yield RedisLink(client, tenant, stream)
     finally:
         await cast("Awaitable[None]", client.aclose())
+
+
+def by_name(reply: object) -> dict[bytes, bytes]:
+    """Read a reply of names and values by turns."""
+    assert isinstance(reply, list)  # noqa: S101 - as the protocol has it
+    return dict(zip(reply[::2], reply[1::2], strict=True))
 
 
 def _meaning_of(error: Exception, text: str) -> str:

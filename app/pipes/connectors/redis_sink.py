@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from app.limits import MAX_LINE_BYTES, MIB
-from app.pipes.connectors.model import ConnectorUnavailable, Outgoing, Placed, Sent
+from app.pipes.connectors.model import Outgoing, Placed, Sent
 from app.pipes.connectors.redis_client import RedisLink, open_redis
+from app.pipes.connectors.redis_room import StreamRoom
 from app.pipes.connectors.sending import Sending
 from app.pipes.model import LoadedPipe, RedisStreamSink
 from app.settings import Settings
@@ -15,9 +16,6 @@ from app.settings import Settings
 _MAX_EVENTS: Final = 1_000
 _MAX_BYTES: Final = 4 * MIB
 _MAX_EVENT_BYTES: Final = MAX_LINE_BYTES
-# The size of a stream is counted again after so many bytes: a count of all its nodes takes some
-# milliseconds, a sample can be wrong by any factor.
-_COUNTED_BYTES: Final = 4 * _MAX_BYTES
 _ENTRY_BYTES: Final = 64
 
 
@@ -27,18 +25,17 @@ async def open_redis_sink(
 ) -> AsyncIterator["RedisSink"]:
     """Open a stream for the length of the block; the first event creates it."""
     async with open_redis(settings, tenant=pipe.tenant, stream=sink.stream) as link:
-        yield RedisSink(link, sink, max_stream_bytes=settings.pipe_redis_stream_bytes)
+        room = StreamRoom(link, max_bytes=settings.max_pipe_stream_bytes)
+        yield RedisSink(link, sink, room)
 
 
 class RedisSink:
     """A stream, to whose end entries with the fields `event` and `id` are added."""
 
-    def __init__(self, link: RedisLink, sink: RedisStreamSink, *, max_stream_bytes: int) -> None:
-        """Take the stream, and the memory that it may have; 0: any."""
+    def __init__(self, link: RedisLink, sink: RedisStreamSink, room: StreamRoom) -> None:
+        """Take the stream, and what room there is for it."""
         self._link = link
-        self._max_stream_bytes = max_stream_bytes
-        self._counted_bytes = min(_COUNTED_BYTES, max_stream_bytes // 16)
-        self._uncounted = self._counted_bytes
+        self._room = room
         self._trim: tuple[str | int, ...] = ()
         if sink.maxlen is not None:
             self._trim = ("MAXLEN", "~", sink.maxlen)
@@ -54,8 +51,8 @@ class RedisSink:
                 left.append((place, each))
 
         async def add(some: Sequence[Placed]) -> None:
-            await self._require_room()
-            await self._add([each for _, each in some])
+            async with self._room.turn():
+                await self._add([each for _, each in some])
             sending.confirm(some)
 
         return await sending.run(_divided(left), add)
@@ -67,21 +64,11 @@ class RedisSink:
             pipeline.execute_command(
                 "XADD", self._link.key, *self._trim, "*", "event", each.data, "id", each.id
             )
+        size = sum(len(each.data) + len(each.id) + _ENTRY_BYTES for each in events)
+        self._room.count(pipeline, size)
         for reply in await self._link.reply_of(pipeline.execute(raise_on_error=False)):
             if isinstance(reply, Exception):
                 raise await self._link.unavailable(reply)
-        self._uncounted += sum(len(each.data) + len(each.id) + _ENTRY_BYTES for each in events)
-
-    async def _require_room(self) -> None:
-        if not self._max_stream_bytes or self._uncounted < self._counted_bytes:
-            return
-        used = await self._link.call("MEMORY", "USAGE", self._link.key, "SAMPLES", 0)
-        if used is not None and used > self._max_stream_bytes:
-            raise ConnectorUnavailable(
-                f"the stream {self._link.stream} has {used} bytes in Redis, more than "
-                f"CRIVO_PIPE_REDIS_STREAM_BYTES={self._max_stream_bytes}; read and trim it"
-            )
-        self._uncounted = 0
 
 
 def _divided(events: Sequence[Placed]) -> Iterator[list[Placed]]:

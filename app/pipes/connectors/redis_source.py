@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from app.pipes.connectors.model import Event, Lag
-from app.pipes.connectors.redis_client import GroupIsGone, RedisLink, open_redis
+from app.pipes.connectors.redis_client import GroupIsGone, RedisLink, by_name, open_redis
 from app.pipes.model import MAX_EVENT_BYTES, LoadedPipe, RedisStreamSource
 from app.settings import Settings
 
@@ -64,7 +64,7 @@ class RedisSource:
         groups: list[object] = []
         if await link.call("EXISTS", link.key):
             groups = await link.call("XINFO", "GROUPS", link.key)
-        if self._group.encode() not in {_fields(each)[b"name"] for each in groups}:
+        if self._group.encode() not in {by_name(each)[b"name"] for each in groups}:
             command = ("XGROUP", "CREATE", link.key, self._group, "0", "MKSTREAM")
             await link.call(*command)
         self._pending_after = _START
@@ -111,7 +111,7 @@ class RedisSource:
         if not await link.call("EXISTS", link.key):
             return Lag(events=0, oldest_seconds=None)
         for each in await link.call("XINFO", "GROUPS", link.key):
-            group = _fields(each)
+            group = by_name(each)
             if group[b"name"] == self._group.encode():
                 events, oldest = await self._waiting(group)
                 return Lag(events=events, oldest_seconds=_age_seconds(oldest))
@@ -219,7 +219,7 @@ class RedisSource:
         link = self._link
         first: tuple[int, int] | None = None
         for each in await link.call("XINFO", "GROUPS", link.key):
-            group = _fields(each)
+            group = by_name(each)
             wanted = _after(group[b"last-delivered-id"])
             if group[b"pending"]:
                 pending = await link.call("XPENDING", link.key, group[b"name"])
@@ -246,12 +246,6 @@ class RedisSource:
 
 def _text(value: bytes) -> str:
     return value.decode(errors="backslashreplace")
-
-
-def _fields(reply: object) -> dict[bytes, bytes]:
-    """Read a reply of names and values by turns."""
-    assert isinstance(reply, list)  # noqa: S101 - as the protocol has it
-    return dict(zip(reply[::2], reply[1::2], strict=True))
 
 
 def _numbers(entry: bytes) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Pipes from Redis to SQS and back, while Redis is killed: none lost or changed."""
+"""Pipes from Redis to SQS and back, while Redis is killed: no event is lost or changed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,3 +93,18 @@ def test_all_events_arrive_though_redis_is_killed(system: System, server: RedisS
             if there["lag"]["events"] == 0 and redis.xlen(IN) == 0:
                 break
         assert there["dead_letters"] == 5
+
+    # Its pipe stays as long as a stream cannot be erased.
+    server.kill()
+    kept = system.client.delete("/pipes/back", params={"erase": "true"})
+    shown = system.client.get("/pipes/back").json()
+    server.start()
+    erased = system.client.delete("/pipes/back", params={"erase": "true"})
+
+    assert (kept.status_code, shown["state"], erased.status_code) == (503, "paused", 204)
+    assert kept.json()["detail"] == (
+        "the stream 'out' cannot be erased, as Redis does not answer; the pipe is paused, "
+        "delete it again"
+    )
+    with server.client() as redis:
+        assert redis.keys("crivo:pipes:*") == [IN.encode()]

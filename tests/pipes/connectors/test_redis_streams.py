@@ -63,7 +63,7 @@ class Opener:
         return await self._stack.enter_async_context(opening)
 
     async def sink(self, *, maxlen: int | None = None, stream_bytes: int = 0) -> RedisSink:
-        settings = Settings(redis_url=self.url, pipe_redis_stream_bytes=stream_bytes)
+        settings = Settings(redis_url=self.url, max_pipe_stream_bytes=stream_bytes)
         sink = RedisStreamSink(stream="orders", maxlen=maxlen)
         opening = open_redis_sink(settings, PIPE, sink)
         return await self._stack.enter_async_context(opening)
@@ -275,7 +275,7 @@ async def test_a_server_that_refuses_stops_the_pipe_with_the_reason(
 async def test_a_stream_that_nobody_reads_holds_its_pipe_up(opener: Opener, redis: Client) -> None:
     sink = await opener.sink(stream_bytes=150_000)
     await send_all(sink, outgoing(range(5_000)))
-    with pytest.raises(ConnectorUnavailable, match="more than CRIVO_PIPE_REDIS_STREAM_BYTES"):
+    with pytest.raises(ConnectorUnavailable, match="more than CRIVO_MAX_PIPE_STREAM_BYTES"):
         await send_all(sink, outgoing([5_000]))
 
     redis.xtrim(KEY, maxlen=0, approximate=False)
@@ -293,7 +293,7 @@ async def test_small_entries_before_large_ones_do_not_hide_these(
         for each in range(16):
             await send_all(sink, [Outgoing(id=str(each), data=b"1" * 900_000)])
 
-    with pytest.raises(ConnectorUnavailable, match="more than CRIVO_PIPE_REDIS_STREAM_BYTES"):
+    with pytest.raises(ConnectorUnavailable, match="more than CRIVO_MAX_PIPE_STREAM_BYTES"):
         await send_large()
 
     assert redis.xlen(KEY) < 1_000 + 12

@@ -64,5 +64,5 @@ class AsyncPipes(AsyncCalls):
         return await self._driver.do(flows.resume(self._session, name))
 
     async def delete(self, name: str, *, erase: bool = False) -> None:
-        """Delete a pipe; `erase`: with its events and dead letters. Raises Conflict without."""
+        """Delete a pipe; `erase`: with its events, dead letters and stream. Raises Conflict."""
         await self._driver.do(flows.delete(self._session, name, erase=erase))

@@ -138,7 +138,8 @@ def delete(
     Parameters
     ----------
     erase
-        With the events and the dead letters that it still has.
+        With the events and the dead letters that it still has, and with the Redis stream that it
+        writes, unless another pipe reads or writes that.
     """
     service = service or Service()
     with service.client() as client:

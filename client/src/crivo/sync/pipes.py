@@ -64,5 +64,5 @@ class Pipes(Calls):
         return self._driver.do(flows.resume(self._session, name))
 
     def delete(self, name: str, *, erase: bool = False) -> None:
-        """Delete a pipe; `erase`: with its events and dead letters. Raises Conflict without."""
+        """Delete a pipe; `erase`: with its events, dead letters and stream. Raises Conflict."""
         self._driver.do(flows.delete(self._session, name, erase=erase))
