@@ -57,16 +57,24 @@ class SendInProgress(CrivoError):
 class NotPublished(CrivoError):
     """Files of a directory cannot be published, and therefore none of them was.
 
-    `bad_lines` has the first bad lines of each part that was refused, `changed` the paths of files
-    that changed while they were sent. The rest is held by the service for the next attempt.
+    `bad_lines` has the first bad lines of each part that was refused, `bad_line_count` is the
+    number of all that the service has counted, `changed` the paths of files that changed while they
+    were sent. The rest is held by the service for the next attempt.
     """
 
     def __init__(
-        self, message: str, *, bad_lines: list[BadLine], changed: list[str], totals: Totals
+        self,
+        message: str,
+        *,
+        bad_lines: list[BadLine],
+        bad_line_count: int,
+        changed: list[str],
+        totals: Totals,
     ) -> None:
         """Keep what is wrong, and what was sent."""
         super().__init__(message)
         self.bad_lines = bad_lines
+        self.bad_line_count = bad_line_count
         self.changed = changed
         self.totals = totals
 
@@ -127,13 +135,20 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str | None = None
 
 
+class _Counts(Struct, frozen=True, kw_only=True):
+    """Members of some problems only."""
+
+    invalid_records: int | None = None
+
+
 class Refused(CrivoError):
     """The API refused a request; subclasses tell the reasons apart, `code` is stable."""
 
-    def __init__(self, problem: Problem) -> None:
-        """Keep the document."""
+    def __init__(self, problem: Problem, *, invalid_records: int | None = None) -> None:
+        """Keep the document, and of records how many are invalid, if it says so."""
         super().__init__(problem.detail or problem.title)
         self.problem = problem
+        self.invalid_records = invalid_records
 
     @property
     def status(self) -> int:
@@ -302,7 +317,8 @@ class ExportFailed(CrivoError):
             return f"{self.kind}: {self.message}"
         # The service's message may name the row, too.
         place = place_of(self.path, self.line, self.record)
-        reason = self.message.replace(f"{place}, {self.pointer or 'the record'}: ", "")
+        row = f"{place}, {self.pointer or 'the record'}: "
+        reason = self.message.replace(f"the first is {row}", "the first: ").replace(row, "")
         where = "" if self.pointer is None else f" ({self.pointer or 'the whole row'})"
         # As compilers write places.
         shown = place if self.line is None else f"{self.path}:{self.line}"
@@ -338,7 +354,7 @@ class NotFinished(CrivoError, TimeoutError):
 def refusal(content: bytes) -> Refused | None:
     """Read a problem document as its error; None if it is none."""
     try:
-        problem = decode(content, Problem)
+        problem, counts = decode(content, Problem), decode(content, _Counts)
     except (DecodeError, ValidationError):
         return None
     if problem.type == f"{_PROBLEM}invalid-script":
@@ -346,4 +362,5 @@ def refusal(content: bytes) -> Refused | None:
     if problem.type == f"{_PROBLEM}invalid-schema":
         return SchemaRejected(problem)
     by_default = Unavailable if problem.status >= _FIRST_OF_SERVER else InvalidRequest
-    return _BY_STATUS.get(problem.status, by_default)(problem)
+    kind = _BY_STATUS.get(problem.status, by_default)
+    return kind(problem, invalid_records=counts.invalid_records)
