@@ -92,8 +92,8 @@ class Report:
         changed = sorted(self._changed)
         reasons = []
         if bad:
-            first = f", the first {named:,} of them named" if named < count else ""
-            reasons.append(f"{count:,} bad {'line' if count == 1 else 'lines'}{first}")
+            some = f", of which {named:,} are named" if named < count else ""
+            reasons.append(f"{count:,} bad {'line' if count == 1 else 'lines'}{some}")
         if changed:
             more = ", …" if len(changed) > _MAX_NAMED else ""
             reasons.append(f"changed while being sent: {', '.join(changed[:_MAX_NAMED])}{more}")

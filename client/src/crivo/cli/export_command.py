@@ -50,7 +50,8 @@ def export(
     wait
         With --detach, print the export's id, and do not wait for it.
     force
-        Also replace an export of another dataset, of a later snapshot or with other choices.
+        Also replace an export of another dataset, of a later snapshot or with other choices, such
+        as another version of the script; and write within the directory of another export.
     """
     service, flags = service or Service(), flags or ExportFlags()
     folder = None if "://" in to else directory_argument("--to", to)
