@@ -1,4 +1,4 @@
-"""What the command line says about an export's members, rows and columns."""
+"""Advice of the command line about an export's members, rows and columns."""
 
 from typing import Any, Final
 

@@ -2,16 +2,15 @@
 
 from typing import Final
 
-from msgspec import DecodeError, Struct, ValidationError
+from msgspec import Struct
 
 from crivo.dataset_models import BadLine, Totals
 from crivo.export_models import Export, place_of
-from crivo.json_text import decode
 from crivo.models import Execution, Response
 from crivo.run_models import Run
 from crivo.script_models import Finding
 
-_PROBLEM: Final = "urn:crivo:problem:"
+PROBLEM: Final = "urn:crivo:problem:"
 
 
 class CrivoError(Exception):
@@ -135,12 +134,6 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str | None = None
 
 
-class _Counts(Struct, frozen=True, kw_only=True):
-    """Members of some problems only."""
-
-    invalid_records: int | None = None
-
-
 class Refused(CrivoError):
     """The API refused a request; subclasses tell the reasons apart, `code` is stable."""
 
@@ -158,7 +151,7 @@ class Refused(CrivoError):
     @property
     def code(self) -> str:
         """The type without its prefix, such as `script-not-found`."""
-        return self.problem.type.removeprefix(_PROBLEM)
+        return self.problem.type.removeprefix(PROBLEM)
 
     @property
     def request_id(self) -> str | None:
@@ -218,20 +211,6 @@ class TooManyRequests(Refused):
 
 class Unavailable(Refused):
     """The service cannot do it at the moment (5xx)."""
-
-
-_BY_STATUS: Final[dict[int, type[Refused]]] = {
-    401: AccessDenied,
-    403: AccessDenied,
-    404: NotFound,
-    409: Conflict,
-    410: Gone,
-    412: Conflict,
-    413: TooLarge,
-    421: AccessDenied,
-    429: TooManyRequests,
-}
-_FIRST_OF_SERVER: Final = 500
 
 
 class NoResult(CrivoError):
@@ -349,18 +328,3 @@ class NotFinished(CrivoError, TimeoutError):
         """Keep the resource."""
         super().__init__(message)
         self.resource = resource
-
-
-def refusal(content: bytes) -> Refused | None:
-    """Read a problem document as its error; None if it is none."""
-    try:
-        problem, counts = decode(content, Problem), decode(content, _Counts)
-    except (DecodeError, ValidationError):
-        return None
-    if problem.type == f"{_PROBLEM}invalid-script":
-        return ScriptRejected(problem)
-    if problem.type == f"{_PROBLEM}invalid-schema":
-        return SchemaRejected(problem)
-    by_default = Unavailable if problem.status >= _FIRST_OF_SERVER else InvalidRequest
-    kind = _BY_STATUS.get(problem.status, by_default)
-    return kind(problem, invalid_records=counts.invalid_records)
