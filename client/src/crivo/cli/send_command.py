@@ -17,12 +17,7 @@ from crivo.cli.output import say
 from crivo.cli.progress import transferring
 from crivo.cli.send_hints import hint_at_array, is_of_other_format
 from crivo.dataset_models import Sent, Totals
-from crivo.errors import (
-    Conflict,
-    CrivoError,
-    NothingNew,
-    NotPublished,
-)
+from crivo.errors import Conflict, CrivoError, NothingNew, NotPublished
 from crivo.folders import find_files
 from crivo.options import SendOptions
 from crivo.sending import PARALLEL
