@@ -74,6 +74,9 @@ def test_the_command_line_lists_shows_downloads_and_erases(
     every = crivo("dead-letters", "download", "--pipe", pipe, "--full", "--state", "all").text
     assert [json.loads(line)["state"] for line in every.splitlines()] == ["erased"] * 2
 
+    in_any = crivo("dead-letters", "list", "--pipe", pipe, "--state", "all").text
+    assert [line.split("\t")[2] for line in in_any.splitlines()] == ["erased"] * 2
+
     several, _ = insert_letters(system, [letter(1, b'{\n"a":1}')])
     refused = crivo("dead-letters", "download", "--pipe", several)
     assert (refused.code, "--full" in refused.err) == (ExitCode.FAILED, True)

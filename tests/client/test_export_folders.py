@@ -115,6 +115,7 @@ def test_the_command_asks_for_an_export_and_downloads_it(
         (("--column", "=x"), "NAME=MEMBER"),
         (("--partition", "data/id"), "it may be /data/id"),
         (("--to", "file"), "is not a directory"),
+        (("--to", "s3:/bucket/x"), "two slashes: s3://bucket/x"),
         (("--to", "missing/out"), "there is no directory missing; create it, or mount its disk"),
     ],
 )
@@ -152,6 +153,8 @@ def test_exports_are_listed_shown_and_described(
         ExitCode.USAGE,
         ["crivo: the files of the export go to s3://bucket/events, and are not kept here"],
     )
+    [first, more] = (crivo("exports", "list", *limit).err for limit in (("--limit", "1"), ()))
+    assert (first, more) == ("", "")
     unnamed = crivo("exports", "show", "")
     assert (unnamed.code, "an empty text names none of the exports" in unnamed.err) == (
         ExitCode.USAGE,

@@ -7,7 +7,8 @@ from typing import Final
 import pytest
 import uuid_utils.compat as uuid
 
-from crivo.cli.exit_codes import ExitCode
+from crivo.cli.exit_codes import ExitCode, UsageError
+from crivo.cli.export_target import reserved
 from tests.support.crivo_command import CrivoCommand
 from tests.support.stand_in_exports import StandInExports, stand_in_exports
 
@@ -60,6 +61,45 @@ def test_an_export_of_something_else_replaces_nothing_unless_forced(
         True,
     )
     assert not (crivo.home / "elsewhere").exists()
+
+
+def test_another_version_of_the_script_replaces_nothing_unless_forced(
+    crivo: CrivoCommand, service: StandInExports
+) -> None:
+    service.files = {A: b"a"}
+    arguments = ("export", "events@4", "--to", "out", "--script")
+    assert crivo(*arguments, "normalise@prod").code == 0
+    assert crivo(*arguments, "normalise@1").code == 0
+
+    service.script_version = 2
+    before = crivo(*arguments, "normalise@prod")
+    asked = len(service.asked)
+    detached = crivo("export", "events@4", "--to", "x", "--script", "normalise", "--detach")
+    after = crivo("exports", "download", detached.text.strip(), "--to", "out")
+    forced = crivo(*arguments, "normalise@prod", "--force")
+
+    for refused in (before, after):
+        assert refused.code == ExitCode.USAGE
+        assert "script normalise@1, not normalise@2; --force replaces it" in refused.err
+    assert (asked, forced.code) == (2, 0)
+
+
+def test_an_export_within_or_around_another_is_refused(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    (lake / "_crivo").mkdir(parents=True)
+    # Nothing was exported yet.
+    for folder in (tmp_path, lake, lake / "inner"):
+        with reserved(folder, force=False):
+            pass
+    (lake / "_crivo" / "1.json").touch()
+
+    for folder, outer in ((lake / "inner", "is in"), (tmp_path, "has an export in")):
+        with pytest.raises(UsageError, match=f"{outer} {lake}"), reserved(folder, force=False):
+            pass
+        with reserved(folder, force=True):
+            pass
+    with reserved(lake, force=False):
+        pass
 
 
 def test_a_dataset_that_was_created_again_is_another_one(

@@ -85,7 +85,16 @@ async def test_a_bad_row_fails_an_export_or_is_left_out(
     assert (failed.err.count("bad.jsonl"), "--bad-rows dead-letter" in failed.err) == (1, True)
     assert f"`crivo exports errors {next(client.exports.list(dataset=name)).id}`" in (left_out.err)
     assert left_out.text.split("\t")[:2] == ["year=2021/month=01/day=14", "1"]
-    [second, first] = client.exports.list(dataset=name)
+    assert "crivo: at is a column of text" in left_out.err
+    mistyped = ("export", name, "--to", "none", "--dedupe", "id", "--latest", "/att")
+    nowhere = crivo(*mistyped)
+    emptied = crivo(*mistyped, "--bad-rows", "dead_letter")
+    for done in (nowhere, emptied):
+        assert "--latest: the first record has no /att, but id, at" in done.err
+    assert (nowhere.code, "--bad-rows" in nowhere.err) == (ExitCode.FAILED, False)
+    assert (emptied.code, emptied.text) == (0, "")
+    assert "the export has no row: of 2 records, 2 could not be exported" in emptied.err
+    [_, _, second, first] = client.exports.list(dataset=name)
     with pytest.raises(ExportFailed):
         require_success(first)
     async with AsyncCrivo(system.url) as other:

@@ -58,12 +58,16 @@ def test_lines_that_a_schema_refuses_are_named_in_their_files(
     folder, name = tmp_path / "data", f"checked-{uuid4().hex[:8]}"
     folder.mkdir()
     (folder / "a.jsonl").write_text('{"n":1}\n{"n":9}\n{"n":"x","y":1}\n')
+    (folder / "b.jsonl").write_text('{"n":9}\n' * 1_200)
     sent = crivo("send", folder, name, "--schema", schema)
     assert sent.code == ExitCode.FAILED, sent.err
     for place in ("a.jsonl:2: error: /n: ", "a.jsonl:3: error: /n: ", "a.jsonl:3: error: /y: "):
         assert place in sent.err
+    assert "1,202 bad lines, of which 102 are named" in sent.err
+    assert "bad lines    1202" in sent.text
     assert system.client.get(f"/datasets/{name}").json()["schema"] == schema
 
+    (folder / "b.jsonl").unlink()
     (folder / "a.jsonl").write_text('{"n":1}\n')
     assert crivo("send", folder, name).code == 0
     other = crivo("send", folder, name, "--schema", "no-such-schema")

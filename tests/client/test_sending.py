@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,12 +65,15 @@ def sent_parts(proxy: FaultyServer) -> list[str]:
     ]
 
 
-def killed(process: "subprocess.Popen[bytes]", stuck: Stuck) -> None:
-    """Kill a process once a request of it is stuck; the request is lost."""
+def killed(
+    process: "subprocess.Popen[bytes]", stuck: Stuck, *, by: signal.Signals = signal.SIGKILL
+) -> str:
+    """End a process once a request of it is stuck, which is lost; return what it says."""
     assert stuck.reached.wait(60)
-    process.kill()
-    process.communicate()
+    process.send_signal(by)
+    said = process.communicate()[1].decode()
     stuck.released.set()
+    return said
 
 
 def test_a_run_that_is_killed_goes_on_where_it_stopped(
@@ -95,10 +99,11 @@ def test_a_run_that_is_killed_goes_on_where_it_stopped(
         held = held_parts(system, crivo.home)
         assert held == {"0.jsonl/parts/1", "0.jsonl/parts/2"}
 
-        # Killed with several on their way; its last line of the journal was cut off.
+        # Ended by Ctrl-C with several on their way; its last line of the journal was cut off.
         lost = {stuck.held_path.split("/files/")[1]}
         proxy.stuck = stuck = Stuck(path="/parts/", after=2)
-        killed(crivo.started(*arguments), stuck)
+        said = killed(crivo.started(*arguments), stuck, by=signal.SIGINT)
+        assert f"crivo: `crivo send {folder} {dataset} --key /pk` goes on" in said
         lost.add(stuck.held_path.split("/files/")[1])
         held |= held_parts(system, crivo.home)
         [journal] = (crivo.home / ".local/state/crivo/sends").iterdir()

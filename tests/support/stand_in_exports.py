@@ -24,7 +24,9 @@ from crivo.export_models import (
     ManifestFile,
     QueuedExport,
 )
+from crivo.models import ScriptVersionRef
 from crivo.run_models import SnapshotRef
+from crivo.script_models import LimitChoice, Script, Version
 from tests.support.faulty_server import FaultyServer, Scripted, Seen
 
 RECORD: Final = (
@@ -48,6 +50,9 @@ class StandInExports(FaultyServer):
         # All datasets have it; a later one is that of a dataset that was created again.
         self.dataset_id = uuid.uuid7()
         self.newest_snapshot = 4
+        # What references to scripts without a number stand for; each export keeps its own.
+        self.script_version = 1
+        self._scripts: dict[str, ScriptVersionRef] = {}
         # A file that no manifest lists.
         self.leaves_out: str | None = None
 
@@ -56,6 +61,12 @@ class StandInExports(FaultyServer):
         export = str(uuid.uuid7())
         self.exports[export] = files
         self._requests[export] = request or {"dataset": "events"}
+        if script := self._requests[export].get("script"):
+            found = self._script(script)
+            assert found.version is not None
+            self._scripts[export] = ScriptVersionRef(
+                id=found.id, name=found.name, version=found.version.version, sha256="0" * 64
+            )
         return export
 
     def downloads(self) -> list[str]:
@@ -66,8 +77,8 @@ class StandInExports(FaultyServer):
     def forward(self, request: Seen) -> Scripted:
         path = urlsplit(request.path).path
         match [unquote(each) for each in path.strip("/").split("/")]:
-            case ["datasets", reference, *part]:
-                answer = Scripted(body=RECORD + b"\n") if part else self._dataset(reference)
+            case ["datasets" | "scripts" as collection, reference, *part]:
+                answer = self._named(collection, reference, part)
             case ["exports"] if request.method == "POST":
                 answer = self._create(request)
             case ["exports"]:
@@ -89,6 +100,11 @@ class StandInExports(FaultyServer):
             case _:
                 answer = Scripted(status=404)
         return answer
+
+    def _named(self, collection: str, reference: str, part: list[str]) -> Scripted:
+        if collection == "scripts":
+            return _answer(self._script(reference))
+        return Scripted(body=RECORD + b"\n") if part else self._dataset(reference)
 
     def _create(self, request: Seen) -> Scripted:
         self.asked.append(json.decode(request.body))
@@ -122,6 +138,7 @@ class StandInExports(FaultyServer):
             rows_failed=1,
             rows_dropped=0,
             script_rows_failed=0,
+            script=self._scripts.get(export),
             rows_out=2,
             files=len(files),
             bytes=sum(map(len, files.values())),
@@ -164,6 +181,27 @@ class StandInExports(FaultyServer):
             snapshot=snapshot if number else None,
         )
         return _answer(dataset)
+
+    def _script(self, reference: str) -> Script:
+        name, _, selector = reference.partition("@")
+        version = Version(
+            version=int(selector) if selector.isdecimal() else self.script_version,
+            sha256="0" * 64,
+            size_bytes=1,
+            limits=LimitChoice(),
+            note="",
+            created_at=_NOW,
+        )
+        return Script(
+            id=self.dataset_id,
+            name=name,
+            description="",
+            created_at=_NOW,
+            updated_at=_NOW,
+            archived_at=None,
+            latest_version=version,
+            version=version,
+        )
 
     def _manifest(self, export: str) -> Manifest:
         first = min(self.exports[export], default="").split("/")[:-1]

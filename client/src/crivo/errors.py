@@ -2,16 +2,15 @@
 
 from typing import Final
 
-from msgspec import DecodeError, Struct, ValidationError
+from msgspec import Struct
 
 from crivo.dataset_models import BadLine, Totals
 from crivo.export_models import Export, place_of
-from crivo.json_text import decode
 from crivo.models import Execution, Response
 from crivo.run_models import Run
 from crivo.script_models import Finding
 
-_PROBLEM: Final = "urn:crivo:problem:"
+PROBLEM: Final = "urn:crivo:problem:"
 
 
 class CrivoError(Exception):
@@ -57,16 +56,24 @@ class SendInProgress(CrivoError):
 class NotPublished(CrivoError):
     """Files of a directory cannot be published, and therefore none of them was.
 
-    `bad_lines` has the first bad lines of each part that was refused, `changed` the paths of files
-    that changed while they were sent. The rest is held by the service for the next attempt.
+    `bad_lines` has the first bad lines of each part that was refused, `bad_line_count` is the
+    number of all that the service has counted, `changed` the paths of files that changed while they
+    were sent. The rest is held by the service for the next attempt.
     """
 
     def __init__(
-        self, message: str, *, bad_lines: list[BadLine], changed: list[str], totals: Totals
+        self,
+        message: str,
+        *,
+        bad_lines: list[BadLine],
+        bad_line_count: int,
+        changed: list[str],
+        totals: Totals,
     ) -> None:
         """Keep what is wrong, and what was sent."""
         super().__init__(message)
         self.bad_lines = bad_lines
+        self.bad_line_count = bad_line_count
         self.changed = changed
         self.totals = totals
 
@@ -130,10 +137,11 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Refused(CrivoError):
     """The API refused a request; subclasses tell the reasons apart, `code` is stable."""
 
-    def __init__(self, problem: Problem) -> None:
-        """Keep the document."""
+    def __init__(self, problem: Problem, *, invalid_records: int | None = None) -> None:
+        """Keep the document, and of records how many are invalid, if it says so."""
         super().__init__(problem.detail or problem.title)
         self.problem = problem
+        self.invalid_records = invalid_records
 
     @property
     def status(self) -> int:
@@ -143,7 +151,7 @@ class Refused(CrivoError):
     @property
     def code(self) -> str:
         """The type without its prefix, such as `script-not-found`."""
-        return self.problem.type.removeprefix(_PROBLEM)
+        return self.problem.type.removeprefix(PROBLEM)
 
     @property
     def request_id(self) -> str | None:
@@ -203,20 +211,6 @@ class TooManyRequests(Refused):
 
 class Unavailable(Refused):
     """The service cannot do it at the moment (5xx)."""
-
-
-_BY_STATUS: Final[dict[int, type[Refused]]] = {
-    401: AccessDenied,
-    403: AccessDenied,
-    404: NotFound,
-    409: Conflict,
-    410: Gone,
-    412: Conflict,
-    413: TooLarge,
-    421: AccessDenied,
-    429: TooManyRequests,
-}
-_FIRST_OF_SERVER: Final = 500
 
 
 class NoResult(CrivoError):
@@ -302,7 +296,8 @@ class ExportFailed(CrivoError):
             return f"{self.kind}: {self.message}"
         # The service's message may name the row, too.
         place = place_of(self.path, self.line, self.record)
-        reason = self.message.replace(f"{place}, {self.pointer or 'the record'}: ", "")
+        row = f"{place}, {self.pointer or 'the record'}: "
+        reason = self.message.replace(f"the first is {row}", "the first: ").replace(row, "")
         where = "" if self.pointer is None else f" ({self.pointer or 'the whole row'})"
         # As compilers write places.
         shown = place if self.line is None else f"{self.path}:{self.line}"
@@ -333,17 +328,3 @@ class NotFinished(CrivoError, TimeoutError):
         """Keep the resource."""
         super().__init__(message)
         self.resource = resource
-
-
-def refusal(content: bytes) -> Refused | None:
-    """Read a problem document as its error; None if it is none."""
-    try:
-        problem = decode(content, Problem)
-    except (DecodeError, ValidationError):
-        return None
-    if problem.type == f"{_PROBLEM}invalid-script":
-        return ScriptRejected(problem)
-    if problem.type == f"{_PROBLEM}invalid-schema":
-        return SchemaRejected(problem)
-    by_default = Unavailable if problem.status >= _FIRST_OF_SERVER else InvalidRequest
-    return _BY_STATUS.get(problem.status, by_default)(problem)

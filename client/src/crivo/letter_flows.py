@@ -22,13 +22,18 @@ from crivo.session import Session
 from crivo.wire import Reply, Request, path_to
 
 _PATH: Final = "/dead-letters"
+_ANY_STATE: Final = "all"
 
 
 def letters_page(
     session: Session, cursor: str | None, *, size: int, filters: LetterFilter
 ) -> Flow[Page[DeadLetter]]:
     """Show one page of dead letters, newest first; it can be empty while there is a next one."""
-    query = as_query({"cursor": cursor, "limit": size, **conditions_on_letters(filters)})
+    conditions = conditions_on_letters(filters)
+    if conditions.get("state") == _ANY_STATE:
+        # As without a state; the word is that of downloads, which are of dead letters without one.
+        del conditions["state"]
+    query = as_query({"cursor": cursor, "limit": size, **conditions})
     return (yield from session.get(_PATH, Page[DeadLetter], query))
 
 

@@ -226,8 +226,9 @@ class ExportFilter(TypedDict, total=False):
 class LetterFilter(TypedDict, total=False):
     """Conditions on dead letters; all of them apply. Times are those of the first failure.
 
-    `state` is `dead`, `moved`, `dropped` or `erased`, and for a download, which is of `dead` ones
-    otherwise, also `all`. `pointer` is that of one of the schema's errors.
+    `state` is `dead`, `moved`, `dropped` or `erased`, and for a list or a download also `all`;
+    without it, a list is of all letters, and a download of `dead` ones. `pointer` is that of one of
+    the schema's errors.
     """
 
     pipe: str

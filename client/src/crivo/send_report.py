@@ -76,26 +76,31 @@ class Report:
         self._changed |= {each.name for each in files if not each.is_unchanged}
         if not self._bad and not self._changed:
             return
+        parts = [
+            (each.error, _described(each))
+            for each in self._bad
+            if each.file.name not in self._changed
+        ]
         bad = sorted(
-            (
-                line
-                for each in self._bad
-                if each.file.name not in self._changed
-                for line in _described(each)
-            ),
-            key=lambda each: (each.path, each.line),
+            (line for _, lines in parts for line in lines), key=lambda each: (each.path, each.line)
+        )
+        # A line has an error for each place that a schema refuses.
+        named = len({(each.path, each.line) for each in bad})
+        count = sum(
+            error.invalid_records or len({each.line for each in lines}) for error, lines in parts
         )
         changed = sorted(self._changed)
         reasons = []
         if bad:
-            reasons.append(f"{len(bad)} bad {'line' if len(bad) == 1 else 'lines'}")
+            some = f", of which {named:,} are named" if named < count else ""
+            reasons.append(f"{count:,} bad {'line' if count == 1 else 'lines'}{some}")
         if changed:
             more = ", …" if len(changed) > _MAX_NAMED else ""
-            named = ", ".join(changed[:_MAX_NAMED]) + more
-            reasons.append(f"changed while being sent: {named}")
+            reasons.append(f"changed while being sent: {', '.join(changed[:_MAX_NAMED])}{more}")
         raise NotPublished(
             f"nothing was published: {'; '.join(reasons)}",
             bad_lines=bad,
+            bad_line_count=count,
             changed=changed,
             totals=Totals(**self._totals()),
         )

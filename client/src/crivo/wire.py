@@ -12,8 +12,9 @@ from msgspec import DecodeError, Struct, ValidationError
 from msgspec.structs import replace
 
 from crivo.bodies import Body
-from crivo.errors import CrivoError, EmptyName, InvalidUrl, UnexpectedResponse, refusal
+from crivo.errors import CrivoError, EmptyName, InvalidUrl, UnexpectedResponse
 from crivo.json_text import decode
+from crivo.refusals import refusal
 
 T = TypeVar("T")
 

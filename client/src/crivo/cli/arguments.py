@@ -1,11 +1,13 @@
 """Arguments that several commands share."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token
 from cyclopts.types import NonNegativeInt
 from msgspec import DecodeError, json
 
@@ -19,7 +21,42 @@ from crivo.sync.client import Crivo
 SERVICE: Final = Group("Service", sort_key=2)
 LIMITS: Final = Group("Limits", sort_key=1)
 
+_URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):(?P<slashes>/+)(?P<rest>.*)", re.DOTALL)
+# By its beginning, or as long as a secret: no message repeats one that was given by mistake.
+_API_KEY: Final = re.compile(r"crv_|.{43}", re.DOTALL)
+
+
+def directory_argument(option: str, text: str) -> Path:
+    """Read the path of a directory. Raises UsageError for a URL, and for an empty text."""
+    if not text:
+        raise UsageError(f"{option}: is empty, as a variable is that is not set; `.` is this one")
+    if found := _URL.fullmatch(text):
+        url = f"{found['scheme']}://{found['rest']}"
+        if found["slashes"] == "/":
+            raise UsageError(f"{option}: {text} is no URL, which has two slashes: {url}")
+        raise UsageError(
+            f"{option}: {text} is a URL, and here a directory of this machine is meant"
+        )
+    return Path(text)
+
+
+def pointer_argument(option: str, text: str | None) -> str | None:
+    """Make sure that a text, if it was given, is a JSON pointer. Raises UsageError."""
+    if not text or text.startswith("/"):
+        return text
+    if _API_KEY.match(text):
+        raise UsageError(f"{option}: is a JSON pointer such as /pk here; the API key is --api-key")
+    meant = "/" + text.replace("~", "~0").replace("/", "~1")
+    raise UsageError(f"{option}: {text} is not a JSON pointer; did you mean {meant}?")
+
+
+def _directory(_type: object, tokens: Sequence[Token]) -> Path:
+    [token] = tokens
+    return directory_argument(token.keyword or "the directory", token.value)
+
+
 # Of several commands.
+Directory = Annotated[Path, Parameter(converter=_directory)]
 Limit = Annotated[NonNegativeInt, Parameter(help="How many; 0 means all.")]
 Timeout = Annotated[float | None, Parameter(help="Seconds to wait for the end.")]
 WithLabels = Annotated[

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from crivo.batch_models import Batch, QueuedBatch
 from crivo.cli.arguments import Limit, LimitFlags, Service, SubmitFlags
 from crivo.cli.diagnostics import show_error
-from crivo.cli.output import page_size, say, write_bytes
+from crivo.cli.output import DEFAULT_LIMIT, page_size, say, write_bytes
 from crivo.cli.progress import counting
 from crivo.cli.run_command import opened
 from crivo.errors import CrivoError, NotFinished, Refused, Unreachable
@@ -66,7 +66,7 @@ def batch(
 
 
 @batches.command(name="list")
-def list_batches(*, limit: Limit = 20, service: Service | None = None) -> None:
+def list_batches(*, limit: Limit = DEFAULT_LIMIT, service: Service | None = None) -> None:
     """List batches, newest first."""
     service = service or Service()
     with service.client() as client:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 from cyclopts import Parameter
 from msgspec import Struct
 
-from crivo.cli.arguments import SchemaFlags, Service
+from crivo.cli.arguments import Directory, SchemaFlags, Service
 from crivo.cli.cases import Case, Outcome, find_cases, find_script
 from crivo.cli.diagnostics import show_error, show_findings
 from crivo.cli.exit_codes import UsageError
@@ -35,7 +35,7 @@ class ScriptHasErrors(CrivoError):
 
 
 def run_cases(
-    folder: Path = Path(),
+    folder: Directory = Path(),
     /,
     *,
     script: Path | None = None,

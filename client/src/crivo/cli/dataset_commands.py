@@ -9,9 +9,9 @@ from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
 from msgspec import Raw
 
-from crivo.cli.arguments import Limit, SendService, Service
+from crivo.cli.arguments import Directory, Limit, SendService, Service, pointer_argument
 from crivo.cli.exit_codes import UsageError
-from crivo.cli.output import page_size, say, write_bytes, write_json
+from crivo.cli.output import DEFAULT_LIMIT, page_size, say, write_bytes, write_json
 from crivo.cli.progress import transferring
 from crivo.dataset_models import Dataset, RecordDocument
 from crivo.errors import UnexpectedResponse
@@ -53,7 +53,7 @@ class DatasetFlags:
         """Return the options that were given."""
         given = {
             "format": self.format,
-            "key": self.pointer,
+            "key": pointer_argument("--key", self.pointer),
             "schema": self.schema,
             "description": self.description,
             "keep_snapshots": self.keep_snapshots,
@@ -106,7 +106,7 @@ def get(
 
 
 @datasets.command(name="list")
-def list_datasets(*, limit: Limit = 20, service: Service | None = None) -> None:
+def list_datasets(*, limit: Limit = DEFAULT_LIMIT, service: Service | None = None) -> None:
     """List datasets, newest first."""
     service = service or Service()
     with service.client() as client:
@@ -201,7 +201,7 @@ def download(
     paths: tuple[str, ...] = (),
     /,
     *,
-    to: Path = Path(),
+    to: Directory = Path(),
     service: Service | None = None,
 ) -> None:
     """Download files of a snapshot, byte for byte.

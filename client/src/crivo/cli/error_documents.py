@@ -29,5 +29,9 @@ def as_document(error: CrivoError) -> dict[str, object]:
     if isinstance(error, NotFinished):
         members["resource"] = error.resource
     if isinstance(error, NotPublished):
-        members |= {"bad_lines": error.bad_lines, "changed": error.changed}
+        members |= {
+            "bad_lines": error.bad_lines,
+            "bad_line_count": error.bad_line_count,
+            "changed": error.changed,
+        }
     return members

@@ -8,7 +8,7 @@ from cyclopts import App
 
 from crivo.cli.arguments import Limit, Service, Timeout, WithLabels, WithStatus, labels_argument
 from crivo.cli.diagnostics import show_error, show_warnings
-from crivo.cli.output import page_size, say, write_bytes, write_json, write_line
+from crivo.cli.output import DEFAULT_LIMIT, page_size, say, write_bytes, write_json, write_line
 from crivo.cli.progress import waiting
 from crivo.cli.run_command import print_outcome
 from crivo.errors import CrivoError, NotFound
@@ -29,7 +29,7 @@ def list_executions(
     run: str | None = None,
     label: WithLabels = (),
     since: datetime | None = None,
-    limit: Limit = 20,
+    limit: Limit = DEFAULT_LIMIT,
     service: Service | None = None,
 ) -> None:
     """List executions, newest first.

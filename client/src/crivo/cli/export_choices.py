@@ -1,11 +1,16 @@
 """Read what an export was asked for, and say it in a few words."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from msgspec import Struct, convert, json
+from msgspec.structs import replace
 
 from crivo.export_models import Export
 from crivo.options import ExportOptions
+
+# Levels that are parts of a time, each within the one before.
+GRAINS: Final = ("year", "month", "day", "hour")
 
 
 class _Deduplicate(Struct, frozen=True, kw_only=True):
@@ -37,12 +42,36 @@ class Choices(Struct, frozen=True, kw_only=True):
         # They are many, or long.
         return [*found, "other columns"] if self.pointers() != earlier.pointers() else found
 
+    def key_pointers(self) -> Sequence[str]:
+        """Return the pointers to the key."""
+        if self.deduplicate is None:
+            return []
+        key = self.deduplicate.key
+        return [key] if isinstance(key, str) else key
+
+    def time_pointers(self) -> Sequence[str]:
+        """Return the pointers to the time that decides, and to those of the folders."""
+        latest = None if self.deduplicate is None else self.deduplicate.latest_by
+        levels = [
+            pointer
+            for level in self.partition_by
+            if not isinstance(level, str)
+            for name, pointer in level.items()
+            if name in GRAINS
+        ]
+        return list(dict.fromkeys([*([latest] if latest else []), *levels]))
+
+    def pointer_of(self, column: str) -> object:
+        """Return the pointer to what a column has; without chosen ones, each member is one."""
+        if self.columns is None:
+            return "/" + column.replace("~", "~0").replace("/", "~1")
+        return self.pointers().get(column, (None,))[0]
+
     def facts(self) -> Mapping[str, str]:
         """Return the key, the time that decides and the levels of folders, where there are any."""
         facts = {}
         if self.deduplicate is not None:
-            key = self.deduplicate.key
-            facts["key"] = key if isinstance(key, str) else ",".join(key)
+            facts["key"] = ",".join(self.key_pointers())
             facts["latest"] = self.deduplicate.latest_by or "the last in file order"
         if self.partition_by:
             facts["levels"] = ",".join(map(_level, self.partition_by))
@@ -55,8 +84,8 @@ class Choices(Struct, frozen=True, kw_only=True):
         """
         if self.deduplicate is None:
             return []
-        key, latest = self.deduplicate.key, self.deduplicate.latest_by
-        needed = [*([key] if isinstance(key, str) else key), *([latest] if latest else [])]
+        latest = self.deduplicate.latest_by
+        needed = [*self.key_pointers(), *([latest] if latest else [])]
         if self.columns is None:
             # All members are columns, but none that is nested.
             return [each for each in needed if each.count("/") > 1]
@@ -86,6 +115,14 @@ class Choices(Struct, frozen=True, kw_only=True):
 def choices_of(export: Export) -> Choices:
     """Return what an export was asked for."""
     return json.decode(export.request, type=Choices)
+
+
+def run_choices_of(export: Export) -> Choices:
+    """Return what an export was asked for, with the version of the script that it has run."""
+    choices, script = choices_of(export), export.script
+    if script is None:
+        return choices
+    return replace(choices, script=f"{script.name}@{script.version}")
 
 
 def wanted_choices(options: ExportOptions) -> Choices:

@@ -2,17 +2,21 @@
 
 from contextlib import nullcontext
 from itertools import islice
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from crivo.cli.arguments import Service, Timeout
+from crivo.cli.arguments import Service, Timeout, directory_argument
 from crivo.cli.export_choices import wanted_choices
-from crivo.cli.export_errors import naming_options
+from crivo.cli.export_errors import advising, naming_options
 from crivo.cli.export_fields import Fields
 from crivo.cli.export_flags import ExportFlags
-from crivo.cli.export_target import last_snapshot, require_replaceable, reserved
+from crivo.cli.export_target import (
+    last_snapshot,
+    require_replaceable,
+    require_replaceable_by,
+    reserved,
+)
 from crivo.cli.export_view import download_command, download_files, print_export, wait_for_export
 from crivo.cli.output import say
 from crivo.sync.client import Crivo
@@ -46,22 +50,18 @@ def export(
     wait
         With --detach, print the export's id, and do not wait for it.
     force
-        Also replace an export of another dataset, of a later snapshot or with other choices.
+        Also replace an export of another dataset, of a later snapshot or with other choices, such
+        as another version of the script; and write within the directory of another export.
     """
     service, flags = service or Service(), flags or ExportFlags()
-    folder = None if "://" in to else Path(to)
-    reservation = nullcontext() if folder is None else reserved(folder)
+    folder = None if "://" in to else directory_argument("--to", to)
+    reservation = nullcontext() if folder is None else reserved(folder, force=force)
     with service.client() as client, naming_options(), reservation as locked:
         source = client.datasets.show(dataset)
-        # What a script returns cannot be seen before.
-        record = None if flags.script else _first_record(client, dataset)
-        fields = Fields(record)
-        if record is not None and record.lstrip().startswith(b"["):
-            say(
-                "crivo: the first record is an array; `jq -c '.[]' FILE` writes a record a line, "
-                "to be sent again"
-            )
+        fields = _fields(client, dataset, flags)
         options = flags.options(fields, to=to if folder is None else None)
+        for reason in fields.lacking.values():
+            say(f"crivo: {reason}")
         if folder is None and force:
             options["replace"] = True
         if flags.since == "last":
@@ -90,10 +90,26 @@ def export(
                 command = download_command(name, folder, force=force)
                 say(f"crivo: `{command}` gets the files")
             return
-        found = wait_for_export(client, name, folder, timeout=timeout, force=force)
+        with advising(mistyped=fields.lacking):
+            found = wait_for_export(client, name, folder, timeout=timeout, force=force)
+        if folder is not None and flags.script is not None and not force:
+            # An alias may have been moved since it was looked up.
+            require_replaceable_by(client, folder, found)
         if locked is not None:
             download_files(client, name, locked, force=force)
         print_export(client, found, service)
+
+
+def _fields(client: Crivo, dataset: str, flags: ExportFlags) -> Fields:
+    """Return the members of the first record, and say so if it looks like many."""
+    # What a script returns cannot be seen before.
+    record = None if flags.script else _first_record(client, dataset)
+    if record is not None and record.lstrip().startswith(b"["):
+        say(
+            "crivo: the first record is an array; `jq -c '.[]' FILE` writes a record a line, "
+            "to be sent again"
+        )
+    return Fields(record)
 
 
 def _first_record(client: Crivo, dataset: str) -> bytes | None:

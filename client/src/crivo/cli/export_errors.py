@@ -1,11 +1,12 @@
-"""Name the options of exports and tables where the API names members of its request."""
+"""Name the options of exports and tables where the API names members, and ways out."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from crivo.errors import Refused
+from crivo.cli.export_choices import choices_of
+from crivo.errors import ExportFailed, Refused
 
 _OPTIONS: Final = {
     r"^/columns/([^/:]+)(/type|/pointer)?: ": r"--column \1: ",
@@ -36,6 +37,36 @@ _OPTIONS: Final = {
         "have the members that are levels"
     ),
 }
+
+
+# A type does not make the key of earlier files, or of other records, one kind.
+MIXED_KEY: Final = (
+    "a key that is a text in some records and a number in others cannot be continued by --since: "
+    "let a pipe's or a run's script make it one kind"
+)
+
+
+@contextmanager
+def advising(*, mistyped: Collection[str] = ()) -> Iterator[None]:
+    """Let the failure of an export in a block name what can be done.
+
+    Of `mistyped` pointers all records may lack the member; to leave those out is no way out.
+    """
+    try:
+        yield
+    except ExportFailed as error:
+        if error.kind == "bad_row" and error.pointer not in mistyped:
+            error.args = (f"{error}; --bad-rows dead-letter leaves such rows out",)
+        elif error.kind == "columns_differ" and _names_key(error):
+            error.args = (f"{error}; {MIXED_KEY}",)
+        raise
+
+
+def _names_key(error: ExportFailed) -> bool:
+    return any(
+        error.pointer == key or error.message.startswith(f"{key}: ")
+        for key in choices_of(error.export).key_pointers()
+    )
 
 
 @contextmanager

@@ -1,15 +1,15 @@
 """Read the names that `crivo export` takes as pointers to members of the records."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import DecodeError, ValidationError, json
 
 from crivo.cli.exit_codes import UsageError
+from crivo.cli.export_choices import GRAINS
 
-# Each stands for the levels down to it.
-_GRAINS: Final = ("year", "month", "day", "hour")
+_COLUMN_OPTION: Final = "--column"
 _COLUMN: Final = re.compile(
     r"(?P<name>[^=]+?)(=(?P<member>.+?))?(:(?P<type>[a-z]+(\(\d+,\d+\))?))?", re.DOTALL
 )
@@ -17,19 +17,21 @@ _COLUMN: Final = re.compile(
 
 def has_time_of(levels: Sequence[dict[str, str] | str], pointer: str) -> bool:
     """Return whether one of the levels is a part of the time at a pointer."""
-    return any({each: pointer} in levels for each in _GRAINS)
+    return any({each: pointer} in levels for each in GRAINS)
 
 
 class Fields:
     """The members of the records by name.
 
     If a record can be seen, a name may also be the end of one after an underscore, as `type` is of
-    `event_type`, unless a nested member is named so. A name that it lacks is refused.
+    `event_type`, unless a nested member is named so. A name that it lacks is refused. `lacking` has
+    the pointers to keys, times and levels that it lacks, each with the reason to doubt it.
     """
 
     def __init__(self, record: bytes | None) -> None:
         """Take the first record; None: it cannot be seen."""
-        self._known: Collection[str] | None = None
+        self.lacking: dict[str, str] = {}
+        self._known: Mapping[str, object] | None = None
         self._nested: Collection[Sequence[str]] = ()
         if record is not None:
             try:
@@ -37,12 +39,13 @@ class Fields:
             except (DecodeError, ValidationError):
                 # No object, which the service names.
                 return
-            self._known = members.keys()
+            self._known = members
             self._nested = [path for path in _paths(members, ()) if len(path) > 1]
 
     def pointer(self, option: str, name: str) -> str:
         """Return the pointer to a member, or a pointer as it is. Raises UsageError."""
         if name.startswith("/"):
+            self._look_up(option, name)
             return name
         if self._known is None or name in self._known:
             return _pointer((name,))
@@ -64,6 +67,28 @@ class Fields:
                     f"{option}: the first record has no {name}; it may be {' or '.join(pointers)}"
                 )
 
+    def _look_up(self, option: str, pointer: str) -> None:
+        # A column may be of later records only; at the end it is named if no row has a value.
+        if self._known is None or option == _COLUMN_OPTION:
+            return
+        value: object = self._known
+        members: Iterable[str] = ()
+        for token in pointer[1:].split("/"):
+            name = token.replace("~1", "/").replace("~0", "~")
+            match value:
+                case dict() if name in value:
+                    value = value[name]
+                case list() if name.isdecimal() and int(name) < len(value):
+                    value = value[int(name)]
+                case _:
+                    members = value if isinstance(value, dict) else self._known
+                    break
+        else:
+            return
+        self.lacking[pointer] = (
+            f"{option}: the first record has no {pointer}, but {', '.join(members)}"
+        )
+
     def members(self, option: str, text: str) -> list[str]:
         """Return the pointers to members with commas between. Raises UsageError."""
         return list(dict.fromkeys(self.pointer(option, each) for each in _names(text)))
@@ -74,11 +99,12 @@ class Fields:
         for each in _names(text):
             name, _, member = map(str.strip, each.partition("="))
             pointer = self.pointer("--partition", member) if member else None
-            if name in _GRAINS:
+            if name in GRAINS:
+                # It stands for the levels down to it.
                 pointer = pointer or latest
                 if pointer is None:
                     raise UsageError(f"--partition: {name} is that of --latest, which is missing")
-                levels += [{grain: pointer} for grain in _GRAINS[: _GRAINS.index(name) + 1]]
+                levels += [{grain: pointer} for grain in GRAINS[: GRAINS.index(name) + 1]]
             elif pointer is not None:
                 levels.append({name: pointer})
             else:
@@ -94,7 +120,7 @@ class Fields:
                 raise UsageError(f"--column: {text!r} is not NAME, NAME=MEMBER or NAME:TYPE")
             name, type_ = found["name"], found["type"]
             try:
-                pointer = self.pointer("--column", found["member"] or name)
+                pointer = self.pointer(_COLUMN_OPTION, found["member"] or name)
             except UsageError as error:
                 if "," not in name:
                     raise

@@ -52,7 +52,11 @@ class ExportFlags:
     ] = None
     script: Annotated[
         str | None,
-        Parameter(help="A script whose `map` each record goes through, such as `normalise@2`."),
+        Parameter(
+            help="A script whose `map` each record goes through, such as `normalise@2`, before "
+            "duplicates are dropped: `null` for the newest record of a key brings an older one "
+            "back, so mark what is deleted by a member, for readers to filter by."
+        ),
     ] = None
     bad_rows: Annotated[
         Literal["fail", "dead-letter", "dead_letter"],

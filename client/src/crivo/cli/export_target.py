@@ -8,15 +8,16 @@ from pathlib import Path
 from uuid import UUID
 
 from msgspec import DecodeError, Raw, Struct, ValidationError, json
+from msgspec.structs import replace
 
 from crivo.cli.exit_codes import UsageError
-from crivo.cli.export_choices import Choices, choices_of
+from crivo.cli.export_choices import Choices, choices_of, run_choices_of
 from crivo.cli.output import say
 from crivo.dataset_models import Dataset
 from crivo.errors import NotFound
 from crivo.export_folder import manifests_in
 from crivo.export_lock import OWN, LockedFolder
-from crivo.export_models import Manifest
+from crivo.export_models import Export, Manifest
 from crivo.run_models import SnapshotRef
 from crivo.sync.client import Crivo
 
@@ -28,12 +29,14 @@ class _Published(Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def reserved(folder: Path) -> Iterator[LockedFolder]:
+def reserved(folder: Path, *, force: bool) -> Iterator[LockedFolder]:
     """Keep other exports out of a directory that can take the files.
 
     Raises UsageError, ExportInProgress, OSError.
     """
     _require_writable(folder)
+    if not force:
+        _require_apart(folder)
     with LockedFolder(folder) as locked:
         if (folder / OWN).stat().st_dev != folder.stat().st_dev:
             raise UsageError(f"--to: {folder / OWN} is on another disk, so nothing can be moved")
@@ -52,12 +55,14 @@ def require_replaceable(
 ) -> None:
     """Raise UsageError if a directory has what an export would replace by something else.
 
-    That is another dataset, a later snapshot, or an export with other choices. A `dataset_id` of
-    None: there is no dataset of that name any more.
+    That is another dataset, a later snapshot, or an export with other choices. Scripts are compared
+    by versions: a reference may have come to name another one. A `dataset_id` of None: there is no
+    dataset of that name any more.
     """
-    for found in _published_in(folder):
-        if found.export == export:
-            continue
+    others = [each for each in _published_in(folder) if each.export != export]
+    if others:
+        choices = _resolved(client, choices)
+    for found in others:
         reason = None
         if found.input.dataset != dataset:
             reason = f"not of {dataset}"
@@ -72,6 +77,19 @@ def require_replaceable(
                 f"--to: {folder} has an export of {found.input} ({len(found.files):,} files), "
                 f"{reason}; --force replaces it"
             )
+
+
+def require_replaceable_by(client: Crivo, folder: Path, export: Export) -> None:
+    """Raise UsageError if an export that has run would replace something else in a directory."""
+    require_replaceable(
+        client,
+        folder,
+        dataset=export.input.dataset,
+        dataset_id=_dataset_id(client, export.input.dataset),
+        snapshot=export.input.snapshot,
+        choices=run_choices_of(export),
+        export=export.id,
+    )
 
 
 def last_snapshot(client: Crivo, folder: Path | str, dataset: Dataset) -> int | None:
@@ -127,10 +145,48 @@ def _require_writable(folder: Path) -> None:
         )
 
 
+def _require_apart(folder: Path) -> None:
+    """Refuse a directory whose files readers of another export's would read, too, or the reverse.
+
+    Raises UsageError.
+    """
+    place = folder.resolve()
+    above = [each for each in place.parents if manifests_in(each)]
+    inner = sorted(each for depth in ("*", "*/*") for each in place.glob(f"{depth}/{OWN}"))
+    below = [each.parent for each in inner if manifests_in(each.parent)]
+    if not above and not below:
+        return
+    found = (
+        f"is in {above[0]}, which has an export of its own"
+        if above
+        else f"has an export in {below[0]}"
+    )
+    raise UsageError(
+        f"--to: {folder} {found}; readers of the outer directory read both; --force allows it"
+    )
+
+
 def _choices(client: Crivo, export: UUID) -> Choices | None:
     """Return the choices of an export; None: the service does not know it any more."""
     try:
-        return choices_of(client.exports.show(export))
+        return run_choices_of(client.exports.show(export))
+    except NotFound:
+        return None
+
+
+def _resolved(client: Crivo, choices: Choices) -> Choices:
+    """Name the version that the reference to a script stands for now."""
+    if not choices.script:
+        return choices
+    script = client.scripts.show(choices.script)
+    version = script.version or script.latest_version
+    return replace(choices, script=f"{script.name}@{version.version}")
+
+
+def _dataset_id(client: Crivo, name: str) -> UUID | None:
+    """Return the id of a dataset; None: there is none of that name any more."""
+    try:
+        return client.datasets.show(name).id
     except NotFound:
         return None
 

@@ -7,7 +7,8 @@ from typing import Final
 from crivo.cli.arguments import Service
 from crivo.cli.export_choices import choices_of
 from crivo.cli.export_target import warn_of_others
-from crivo.cli.output import say, write_json
+from crivo.cli.export_warnings import reason_of_emptiness, warnings_of_columns
+from crivo.cli.output import counted, say, write_json
 from crivo.cli.progress import transferring
 from crivo.errors import (
     CrivoError,
@@ -20,14 +21,12 @@ from crivo.errors import (
 )
 from crivo.export_flows import require_success
 from crivo.export_lock import LockedFolder
-from crivo.export_models import Export, Manifest, ValuePlace, place_of
+from crivo.export_models import Export, Manifest
 from crivo.sync.client import Crivo
 
 # Of more partitions, those at either end are printed.
 _MAX_PARTITIONS: Final = 50
 _AT_EITHER_END: Final = 10
-# The folder of the rows that lack a level's value.
-_NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
 def download_command(export: str, folder: Path, *, force: bool) -> str:
@@ -104,11 +103,14 @@ def print_export(client: Crivo, export: Export, service: Service) -> None:
     if own := export.rows_failed - export.script_rows_failed:
         by = "" if export.script is None else ", by the records that the script returned"
         say(
-            f"crivo: {own:,} rows could not be exported; `crivo exports errors {export.id}` lists "
-            f"them{by}"
+            f"crivo: {counted(own, 'row')} could not be exported; "
+            f"`crivo exports errors {export.id}` lists {'it' if own == 1 else 'them'}{by}"
         )
     say_script_failures(export)
-    _warn_of_columns(export)
+    for warning in warnings_of_columns(export):
+        say(f"crivo: {warning}")
+    if (reason := reason_of_emptiness(export)) is not None:
+        say(f"crivo: {reason}", style="red")
     if export.run is None and (missing := choices_of(export).missing_columns()):
         say(
             f"crivo: the files have no column of {' and '.join(missing)}, so --since cannot "
@@ -129,8 +131,10 @@ def say_script_failures(export: Export) -> None:
     """Name the list of records that the script of an export has failed at, if there are some."""
     if export.script_rows_failed:
         say(
-            f"crivo: the script failed at {export.script_rows_failed:,} records; "
-            f"`crivo runs errors {export.run}` lists them, by lines of the dataset"
+            f"crivo: the script failed at {counted(export.script_rows_failed, 'record')}; "
+            f"`crivo runs errors {export.run}` lists "
+            f"{'it, by its line' if export.script_rows_failed == 1 else 'them, by lines'} of the "
+            "dataset"
         )
 
 
@@ -150,36 +154,6 @@ class _Progress:
             say(f"crivo: {export.trouble}; the export is tried again")
         self._trouble = export.trouble
         self._show(export.progress.bytes_done, export.progress.bytes)
-
-
-def _warn_of_columns(export: Export) -> None:
-    """Name columns and levels without values, and columns that one value has made JSON."""
-    columns, chosen = export.columns or [], choices_of(export).columns or {}
-    empty = [each for each in columns if export.rows_out and each.nulls == export.rows_out]
-    for option, names in (
-        ("--column", [e.name for e in empty if e.source != "partition" and e.name in chosen]),
-        ("--partition", [e.name for e in empty if e.source == "partition"]),
-    ):
-        if names:
-            say(f"crivo: no row has a value for {', '.join(names)}; check {option}")
-    levels = [e for e in columns if e.source == "partition" and e.nulls and e not in empty]
-    if levels:
-        rows = ", ".join(f"{each.name} ({each.nulls:,} rows)" for each in levels)
-        say(
-            f"crivo: levels lack values: {rows}, which are in {_NO_VALUE}; pandas.read_parquet "
-            "then needs partitioning=pyarrow.dataset.partitioning(flavor='hive')"
-        )
-    for each in columns:
-        if each.mixed_at is not None:
-            say(
-                f"crivo: {each.name} has values of several types, the first of another one in "
-                f"{_place(each.mixed_at)}: it is kept as JSON, strings in "
-                f"quotation marks; --column {each.name}:string keeps strings as they are"
-            )
-
-
-def _place(at: ValuePlace) -> str:
-    return place_of(at.path, at.line, at.record)
 
 
 def _as_columns(pointers: Sequence[str]) -> str:

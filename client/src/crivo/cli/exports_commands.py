@@ -2,27 +2,32 @@
 
 from pathlib import Path
 from typing import Literal
-from uuid import UUID
 
 from cyclopts import App
 from cyclopts.types import NonNegativeInt
 
-from crivo.cli.arguments import Limit, Service, Timeout, WithLabels, WithStatus, labels_argument
+from crivo.cli.arguments import (
+    Directory,
+    Limit,
+    Service,
+    Timeout,
+    WithLabels,
+    WithStatus,
+    labels_argument,
+)
 from crivo.cli.exit_codes import UsageError
 from crivo.cli.export_choices import choices_of
-from crivo.cli.export_errors import naming_options
-from crivo.cli.export_target import require_replaceable, reserved
+from crivo.cli.export_errors import advising, naming_options
+from crivo.cli.export_target import require_replaceable_by, reserved
 from crivo.cli.export_view import (
     download_files,
     print_export,
     say_script_failures,
     wait_for_export,
 )
-from crivo.cli.output import page_size, write_json, write_line
-from crivo.errors import NotFound
+from crivo.cli.output import DEFAULT_LIMIT, page_size, write_json, write_line
 from crivo.export_models import BadRowInfo, Export, ExportColumnInfo, place_of
 from crivo.options import ExportFilter
-from crivo.sync.client import Crivo
 
 exports = App(name="exports", help="List, show, download and cancel exports.", sort_key=12)
 
@@ -33,7 +38,7 @@ def list_exports(
     dataset: str | None = None,
     status: WithStatus = None,
     label: WithLabels = (),
-    limit: Limit = 20,
+    limit: Limit = DEFAULT_LIMIT,
     service: Service | None = None,
 ) -> None:
     """List exports, newest first.
@@ -105,7 +110,7 @@ def download(
     export: str,
     /,
     *,
-    to: Path,
+    to: Directory,
     timeout: Timeout = None,
     force: bool = False,
     service: Service | None = None,
@@ -124,20 +129,13 @@ def download(
         Also replace an export of another dataset, of a later snapshot or with other choices.
     """
     service = service or Service()
-    with service.client() as client, reserved(to) as locked:
+    with service.client() as client, reserved(to, force=force) as locked:
         if destination := choices_of(client.exports.show(export)).to:
             raise UsageError(f"the files of the export go to {destination}, and are not kept here")
-        found = wait_for_export(client, export, to, timeout=timeout, force=force)
+        with advising():
+            found = wait_for_export(client, export, to, timeout=timeout, force=force)
         if not force:
-            require_replaceable(
-                client,
-                to,
-                dataset=found.input.dataset,
-                dataset_id=_dataset_id(client, found.input.dataset),
-                snapshot=found.input.snapshot,
-                choices=choices_of(found),
-                export=found.id,
-            )
+            require_replaceable_by(client, to, found)
         download_files(client, export, locked, force=force)
         print_export(client, found, service)
 
@@ -201,14 +199,6 @@ def ddl(
         write_json({"export": export, "dialect": dialect, "sql": sql})
     else:
         write_line(sql.rstrip("\n"))
-
-
-def _dataset_id(client: Crivo, name: str) -> UUID | None:
-    """Return the id of a dataset; None: there is none of that name any more."""
-    try:
-        return client.datasets.show(name).id
-    except NotFound:
-        return None
 
 
 def _error_cells(row: BadRowInfo) -> tuple[object, ...]:

@@ -7,11 +7,11 @@ from typing import Annotated, Final, cast
 
 from cyclopts import App, Group, Parameter
 
-from crivo.cli.arguments import Limit, Service
+from crivo.cli.arguments import Limit, Service, pointer_argument
 from crivo.cli.diagnostics import show_error
 from crivo.cli.error_kinds import ErrorKind
 from crivo.cli.exit_codes import UsageError
-from crivo.cli.output import page_size, say, write_bytes
+from crivo.cli.output import DEFAULT_LIMIT, page_size, say, write_bytes
 from crivo.errors import CrivoError
 from crivo.letter_models import DeadLetter, DeadLetterWithEvent
 from crivo.options import LetterFilter
@@ -35,7 +35,10 @@ class LetterFlags:
         ErrorKind | None,
         Parameter(help="Only those that have failed in this way, at first or last."),
     ] = None
-    state: Annotated[str | None, Parameter(help="Only dead, moved, dropped or erased ones.")] = None
+    state: Annotated[
+        str | None,
+        Parameter(help="Only dead, moved, dropped or erased ones; `all` of a list or a download."),
+    ] = None
     schema: Annotated[str | None, Parameter(help="Only those that events@3 refused.")] = None
     script: Annotated[str | None, Parameter(help="Only those that clean@7 failed on.")] = None
     pointer: Annotated[
@@ -56,7 +59,7 @@ class LetterFlags:
             "state": self.state,
             "schema": self.schema,
             "script": self.script,
-            "pointer": self.pointer,
+            "pointer": pointer_argument("--pointer", self.pointer),
             "failed_from": self.since and self.since.astimezone(),
             "failed_before": self.until and self.until.astimezone(),
         }
@@ -67,11 +70,11 @@ class LetterFlags:
 @letters.command(name="list")
 def list_letters(
     *,
-    limit: Limit = 20,
+    limit: Limit = DEFAULT_LIMIT,
     flags: LetterFlags | None = None,
     service: Service | None = None,
 ) -> None:
-    """List dead letters, newest first."""
+    """List dead letters, newest first, in all states unless --state names one."""
     service = service or Service()
     filters = (flags or LetterFlags()).filters()
     with service.client() as client:
@@ -81,7 +84,7 @@ def list_letters(
             found,
             _cells,
             limit=limit,
-            drop=("attempts", "script", "schema", "state", "pipe"),
+            drop=("attempts", "script", "schema", "pipe", "failed"),
         )
 
 

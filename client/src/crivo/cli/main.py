@@ -37,7 +37,6 @@ from crivo.errors import (
     AccessDenied,
     CrivoError,
     ExecutionFailed,
-    ExportFailed,
     RunFailed,
     SchemaRejected,
     ScriptRejected,
@@ -224,7 +223,7 @@ def _show(error: Shown) -> None:
         case Unreachable() if DEFAULT_URL in str(error):
             _complain(f"{error}; `crivo login URL` names another service")
         case CrivoError():
-            _complain(_for_the_command_line(str(error)) + _way_out(error))
+            _complain(_for_the_command_line(str(error)))
         case RecursionError():
             _complain("the JSON is nested too deeply")
         case UnicodeError():
@@ -245,12 +244,6 @@ def _name_key(error: Shown, arguments: list[str]) -> None:
 
 def _complain(message: str) -> None:
     say(f"crivo: {message}", style="red")
-
-
-def _way_out(error: CrivoError) -> str:
-    if isinstance(error, ExportFailed) and error.kind == "bad_row":
-        return "; --bad-rows dead-letter leaves such rows out"
-    return ""
 
 
 def _for_the_command_line(message: str) -> str:

@@ -32,6 +32,13 @@ _VISIBLE: Final = {
 }
 
 
+class DefaultLimit(int):
+    """How many items of a list are shown where nobody has said how many."""
+
+
+DEFAULT_LIMIT: Final = DefaultLimit(20)
+
+
 class Output(Struct, frozen=True, kw_only=True):
     """The form of the output: JSON, a table on a terminal, else lines of tab-separated values."""
 
@@ -62,12 +69,16 @@ class Output(Struct, frozen=True, kw_only=True):
         limit: int,
         drop: Sequence[str] = (),
     ) -> None:
-        """Write a list up to a limit, where 0 means all; `cells` stand for an item."""
+        """Write a list up to a limit, where 0 means all; `cells` stand for an item.
+
+        That there are more is said where the limit is none that was asked for.
+        """
         found = iter(items)
         self.rows(
             columns, ((each, cells(each)) for each in islice(found, limit or None)), drop=drop
         )
-        if limit and not self.as_json and next(found, None) is not None:
+        is_asked = not isinstance(limit, DefaultLimit)
+        if not is_asked and not self.as_json and next(found, None) is not None:
             say(f"crivo: there are more than these {limit:,}; --limit 0 lists all")
 
     def rows(
@@ -145,6 +156,11 @@ def say(text: str, *, style: str = "") -> None:
 def say_json(value: object) -> None:
     """Write a value as one line of JSON to standard error."""
     sys.stderr.write(json.encode(value).decode() + "\n")
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number with its noun, in the plural where it is not one."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def visible(text: str) -> str:

@@ -13,7 +13,7 @@ from msgspec import DecodeError, json
 
 from crivo.cli.arguments import Limit, Service
 from crivo.cli.exit_codes import UsageError
-from crivo.cli.output import page_size, say, write_json
+from crivo.cli.output import DEFAULT_LIMIT, page_size, say, write_json
 from crivo.errors import TooLarge
 from crivo.event_lines import SentLines
 from crivo.pipe_models import Pipe
@@ -24,7 +24,7 @@ pipes = App(
 
 
 @pipes.command(name="list")
-def list_pipes(*, limit: Limit = 20, service: Service | None = None) -> None:
+def list_pipes(*, limit: Limit = DEFAULT_LIMIT, service: Service | None = None) -> None:
     """List pipes, newest first."""
     service = service or Service()
     with service.client() as client:

@@ -9,10 +9,10 @@ from cyclopts import App, Group, Parameter
 from cyclopts.types import PositiveInt
 from msgspec import UNSET, Raw, UnsetType
 
-from crivo.cli.arguments import Limit, Service
+from crivo.cli.arguments import Limit, Service, pointer_argument
 from crivo.cli.error_kinds import ErrorKind
 from crivo.cli.exit_codes import OutcomeDiffers, UsageError
-from crivo.cli.output import clipped, page_size, say, write_json, write_line
+from crivo.cli.output import DEFAULT_LIMIT, clipped, page_size, say, write_json, write_line
 from crivo.cli.progress import counting
 from crivo.errors import NotFinished, Refused, Unreachable
 from crivo.options import RedriveFilter, RedriveListFilter, ReplayFilter
@@ -71,7 +71,7 @@ class RedriveFlags:
             "kind": self.kind,
             "schema": self.schema,
             "script": self.failed_script,
-            "pointer": self.pointer,
+            "pointer": pointer_argument("--pointer", self.pointer),
             "failed_from": since,
             "failed_before": until,
         }
@@ -148,7 +148,7 @@ def list_redrives(
     run: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-    limit: Limit = 20,
+    limit: Limit = DEFAULT_LIMIT,
     service: Service | None = None,
 ) -> None:
     """List re-drives, newest first.

@@ -1,6 +1,5 @@
 """The options of `crivo run` over a dataset."""
 
-import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal, cast
@@ -8,6 +7,7 @@ from typing import Annotated, Literal, cast
 from cyclopts import Group, Parameter
 from cyclopts.types import NonNegativeInt
 
+from crivo.cli.arguments import pointer_argument
 from crivo.cli.exit_codes import UsageError
 from crivo.options import RunOptions, SubmitOptions
 
@@ -77,9 +77,7 @@ class RunFlags:
 
     def options(self, submit: SubmitOptions) -> RunOptions:
         """Return the options that were given. Raises UsageError."""
-        if self.pointer is not None and not re.match(r"(/|\Z)", self.pointer):
-            # It may be an API key, which no message repeats.
-            raise UsageError("--key: is a JSON pointer such as /pk here; the API key is --api-key")
+        key = pointer_argument("--key", self.pointer)
         if self.output is None and (self.pointer is not None or self.mode is not None):
             raise UsageError("--key, --mode: are those of --output, which is missing")
         given = {
@@ -89,7 +87,7 @@ class RunFlags:
             "on_error": self.on_error,
             "max_errors": self.max_errors,
             "output": self.output,
-            "key": self.pointer,
+            "key": key,
             "mode": self.mode,
         }
         chosen = {name: value for name, value in given.items() if value is not None}

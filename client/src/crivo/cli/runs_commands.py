@@ -6,7 +6,7 @@ from cyclopts.types import NonNegativeInt
 from crivo.cli.arguments import Limit, Service, Timeout, WithLabels, WithStatus, labels_argument
 from crivo.cli.dataset_run import print_run, show_run_error, wait_for_run
 from crivo.cli.exit_codes import OutcomeDiffers
-from crivo.cli.output import page_size
+from crivo.cli.output import DEFAULT_LIMIT, page_size
 from crivo.cli.run_view import duration
 from crivo.options import RunFilter
 from crivo.run_models import Run
@@ -21,7 +21,7 @@ def list_runs(
     dataset: str | None = None,
     status: WithStatus = None,
     label: WithLabels = (),
-    limit: Limit = 20,
+    limit: Limit = DEFAULT_LIMIT,
     service: Service | None = None,
 ) -> None:
     """List runs, newest first.

@@ -1,11 +1,11 @@
 """`crivo sample …`: make data to try the service with."""
 
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
+from crivo.cli.arguments import Directory
 from crivo.cli.exit_codes import UsageError
 from crivo.cli.output import Output
 from crivo.cli.progress import counting
@@ -22,7 +22,7 @@ _MAX_DAYS: Final = 2_900_000
 def events(
     *,
     count: str,
-    out: Path,
+    out: Directory,
     duplicates: float = 0.05,
     late: float = 0.01,
     days: int = 30,

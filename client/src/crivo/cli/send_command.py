@@ -1,5 +1,6 @@
 """`crivo send`: send a directory of files to a dataset."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
-from crivo.cli.arguments import SendService
+from crivo.cli.arguments import Directory, SendService, pointer_argument
 from crivo.cli.exit_codes import UsageError
 from crivo.cli.folder_watch import Target, show_failure, watch_folder
 from crivo.cli.output import say
@@ -59,9 +60,23 @@ class SendFlags:
             chosen["schema"] = self.schema
         return chosen
 
+    def command(self, source: Path, dataset: str, *, only_new: bool) -> str:
+        """Write the command that was given, without the options of the service."""
+        words = ["crivo", "send", str(source), dataset]
+        for option, value in (
+            ("--key", self.pointer),
+            ("--format", self.format),
+            ("--schema", self.schema),
+            ("--mode", None if self.mode == "append" else self.mode),
+            ("--parallel", None if self.parallel == PARALLEL else str(self.parallel)),
+            *(("--include", each) for each in self.include),
+        ):
+            words += [] if value is None else [option, value]
+        return shlex.join([*words, *(["--only-new"] if only_new else [])])
+
 
 def send(
-    source: Path,
+    source: Directory,
     dataset: str,
     /,
     *,
@@ -94,24 +109,27 @@ def send(
         Seconds for which a file must not have changed, with --watch.
     """
     service, flags = service or SendService(), flags or SendFlags()
-    options = flags.options()
+    options, key = flags.options(), pointer_argument("--key", flags.pointer)
     if watch:
         if flags.mode != "append":
             raise UsageError("--watch: each snapshot adds files, so --mode is append")
-        target = Target(
-            source=source, dataset=dataset, key=flags.pointer, options=options, service=service
-        )
+        target = Target(source=source, dataset=dataset, key=key, options=options, service=service)
         watch_folder(target, settle=settle)
         return
     if only_new:
         if flags.mode != "append":
             raise UsageError("--only-new: adds files, so --mode is append")
         options["only_new"] = True
-    with service.client() as client, _naming_empty(client, source, dataset, service):
+    command = flags.command(source, dataset, only_new=only_new)
+    with (
+        service.client() as client,
+        _naming_empty(client, source, dataset, service),
+        _naming_rest(command, service),
+    ):
         try:
             with transferring("sending") as show:
                 options["on_progress"] = show
-                sent = client.datasets.send(source, dataset, key=flags.pointer, **options)
+                sent = client.datasets.send(source, dataset, key=key, **options)
         except NothingNew as nothing:
             if not service.as_json:
                 say(f"crivo: {nothing}")
@@ -119,9 +137,8 @@ def send(
         except NotPublished as error:
             if not service.as_json:
                 show_failure(source, error)
-                # A line has an error for each place that a schema refuses.
-                bad_lines = len({(each.path, each.line) for each in error.bad_lines})
-                service.output.facts(error.totals, _facts(error.totals, bad_lines=bad_lines))
+                facts = _facts(error.totals, bad_lines=error.bad_line_count)
+                service.output.facts(error.totals, facts)
             raise
     facts = {
         "dataset": f"{sent.dataset}@{sent.snapshot.number}",
@@ -151,6 +168,17 @@ def _naming_empty(
                     else f"crivo: {dataset} exists and is empty: it takes the mended files, or "
                     f"{delete} deletes it"
                 )
+        raise
+
+
+@contextmanager
+def _naming_rest(command: str, service: SendService) -> Iterator[None]:
+    """Name the command that goes on with what was interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not service.as_json:
+            say(f"crivo: `{command}` goes on where this has stopped")
         raise
 
 
