@@ -59,6 +59,14 @@ def send(system: System, pipe: str, lines: list[bytes]) -> httpx.Response:
     )
 
 
+def pause(system: System, pipe: str) -> None:
+    """Pause a pipe, and wait until no worker has it any more: one may be reading events."""
+    assert system.client.post(f"/pipes/{pipe}/pause").json()["state"] == "paused"
+    for _ in until("no worker has the pipe"):
+        if fetch_value(system, "SELECT worker_id IS NULL FROM pipes WHERE name = $1", pipe):
+            break
+
+
 def pipe_when(system: System, pipe: str, **wanted: object) -> dict[str, Any]:
     """Wait until members of a pipe, or of its counts, are these."""
     shown: dict[str, Any] = {}
@@ -88,13 +96,13 @@ def letters_of(system: System, pipe: str) -> list[dict[str, Any]]:
     return items[::-1]
 
 
-def fetch_value(system: System, statement: str) -> object:
+def fetch_value(system: System, statement: str, *values: object) -> object:
     """Read one value from the system's database."""
 
     async def fetch() -> object:
         conn = await asyncpg.connect(system.environ["DATABASE_URL"])
         try:
-            return await conn.fetchval(statement)
+            return await conn.fetchval(statement, *values)
         finally:
             await conn.close()
 

@@ -16,6 +16,7 @@ from tests.pipes.http_pipes import (
     fetch_value,
     lines_of,
     locked,
+    pause,
     pipe_when,
     put_dataset,
     put_pipe,
@@ -44,7 +45,7 @@ def dataset(system: System) -> str:
 def test_a_paused_pipe_takes_events_and_forwards_none(system: System, dataset: str) -> None:
     pipe = put_pipe(system, to=to_dataset(dataset))
     for _ in range(2):
-        assert system.client.post(f"/pipes/{pipe}/pause").json()["state"] == "paused"
+        pause(system, pipe)
     send(system, pipe, [event(1)])
     assert pipe_when(system, pipe, state="paused")["lag"]["events"] == 1
 
@@ -62,7 +63,7 @@ def test_a_pipe_with_events_or_letters_is_deleted_only_if_they_may_go(
     pipe = put_pipe(system, schema=put_schema(system, ORDER), to=to_dataset(dataset))
     send(system, pipe, [b"no json"])
     pipe_when(system, pipe, refused=1, dead_letters=1)
-    system.client.post(f"/pipes/{pipe}/pause")
+    pause(system, pipe)
     send(system, pipe, [event(1)])
     other = {"from": {"dataset": {"dataset": put_dataset(system)}}, "to": to_dataset(dataset)}
 
@@ -145,7 +146,7 @@ def test_what_is_no_event_is_refused(
 
 def test_a_full_inbox_refuses_events_before_they_are_stored(system: System, dataset: str) -> None:
     pipe = put_pipe(system, to=to_dataset(dataset))
-    system.client.post(f"/pipes/{pipe}/pause")
+    pause(system, pipe)
     with system.another_api(CRIVO_MAX_PIPE_INBOX_EVENTS="3") as url:
         assert send(system, pipe, [event(n) for n in range(3)]).status_code == 202
 
