@@ -57,7 +57,8 @@ class IdempotencyKeyReused(Problem):
         """Describe the difference."""
         super().__init__(
             "an earlier request with this Idempotency-Key had another route, other options or "
-            "another body; repeat that request as it was, or choose a new key"
+            "another body, or went to a pipe of this name that is deleted; repeat that request as "
+            "it was, or choose a new key"
         )
 
 

@@ -120,6 +120,28 @@ def test_events_are_stored_once_for_each_key(system: System, dataset: str) -> No
     assert lines_of(system, dataset) == [event(1)]
 
 
+def test_a_key_stands_for_one_pipe_and_one_way_to_read_the_body(
+    system: System, dataset: str
+) -> None:
+    pipe = put_pipe(system, to=to_dataset(dataset))
+    system.client.post(f"/pipes/{pipe}/pause")
+    key, body = {"Idempotency-Key": str(uuid4())}, b"1\n2\n"
+    as_one, as_lines = (
+        system.client.post(f"/pipes/{pipe}/events", content=body, headers={**form, **key})
+        for form in (JSON, NDJSON)
+    )
+    assert system.client.delete(f"/pipes/{pipe}", params={"erase": "true"}).is_success
+    put_pipe(system, pipe, to=to_dataset(dataset))
+
+    to_the_new_one = system.client.post(
+        f"/pipes/{pipe}/events", content=body, headers={**JSON, **key}
+    )
+
+    assert as_one.json()["accepted"] == 1
+    for refused in (as_lines, to_the_new_one):
+        assert refused.json()["type"] == "urn:crivo:problem:idempotency-key-reused", refused.text
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [
