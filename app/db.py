@@ -13,8 +13,10 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 import asyncpg
 import msgspec
 from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
+from typing_extensions import override
 
 from app.database_checks import CHECK_SERVER, CHECK_TABLES, ServerFacts, refusal_of
+from app.database_transactions import EndingTransaction, Isolation
 from app.errors import CrivoError
 from app.outages import DatabaseFull, DatabaseUnavailable, Outage, reason_of
 from app.settings import Settings
@@ -94,6 +96,17 @@ class _Connection(asyncpg.Connection):
     fetch = _translating(asyncpg.Connection.fetch)
     fetchrow = _translating(asyncpg.Connection.fetchrow)
     fetchval = _translating(asyncpg.Connection.fetchval)
+
+    @override
+    def transaction(
+        self,
+        *,
+        isolation: Isolation | None = None,
+        readonly: bool = False,
+        deferrable: bool = False,
+    ) -> EndingTransaction:
+        """Return a transaction, to be entered."""
+        return EndingTransaction(self, isolation, readonly, deferrable)
 
 
 class _Acquired:

@@ -13,6 +13,7 @@ from app.datasets import file_reference as reference, file_service
 from app.datasets.catalog import Catalogs
 from app.datasets.file_store import ByteSpan, StoredFile
 from app.datasets.model import File, PublishedFile
+from app.datasets.problems import InvalidPart, with_hint
 from app.datasets.reference import SnapshotQuery
 from app.datasets.refs import parse_name, parse_path, parse_ref
 from app.datasets.upload_service import Part
@@ -21,6 +22,7 @@ from app.http.bodies import (
     AnyRequest,
     UnsupportedMediaType,
     announced_bytes,
+    hint_at_newlines,
     media_type_of,
     read_query,
     stream_body,
@@ -65,9 +67,12 @@ async def put_file(
         announced_bytes=announced_bytes(request),
     )
     turns: TenantTurns = request.app.state.part_turns
-    published = await file_service.receive_file(
-        resources, caller, parse_name(dataset), part, turns=turns
-    )
+    try:
+        published = await file_service.receive_file(
+            resources, caller, parse_name(dataset), part, turns=turns
+        )
+    except InvalidPart as error:
+        raise with_hint(error, hint_at_newlines(request)) from None
     location = f"/datasets/{published.dataset}/snapshots/{published.snapshot.number}"
     return Response(published, status_code=201, headers={"Location": location})
 

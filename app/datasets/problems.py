@@ -213,6 +213,11 @@ def invalid_part(line: int, byte: int, message: str) -> InvalidPart:
     return InvalidPart(f"line {line}, at byte {byte}: {message}", errors=[fault])
 
 
+def with_hint(error: InvalidPart, hint: str) -> InvalidPart:
+    """Return an error with a hint at what may be its cause, if there is one."""
+    return InvalidPart(f"{error.detail}; {hint}", errors=error.errors) if hint else error
+
+
 def later_records(error: InvalidRecords, *, lines: int) -> InvalidRecords:
     """Return an error of a part with the lines of the whole file; `lines` are before the part."""
     errors = [{**fault, "line": int(str(fault["line"])) + lines} for fault in error.errors]

@@ -16,11 +16,19 @@ from app.datasets.model import (
     Upload,
     UploadPart,
 )
+from app.datasets.problems import InvalidPart, with_hint
 from app.datasets.refs import parse_name, parse_part, parse_path, parse_upload_id
 from app.datasets.upload_contents import open_contents
 from app.datasets.upload_service import Part
 from app.http.authorization import needs
-from app.http.bodies import AnyRequest, announced_bytes, read_json, read_query, stream_body
+from app.http.bodies import (
+    AnyRequest,
+    announced_bytes,
+    hint_at_newlines,
+    read_json,
+    read_query,
+    stream_body,
+)
 from app.http.idempotency import idempotency_key_of, replayed
 from app.http.methods import get, is_head
 from app.http.raw_paths import path_after
@@ -118,9 +126,13 @@ async def put_part(
         announced_bytes=announced_bytes(request),
     )
     turns: TenantTurns = request.app.state.part_turns
-    received, is_new = await upload_service.receive_part(
-        resources, caller, parse_upload_id(upload), part, turns=turns
-    )
+    upload_id = parse_upload_id(upload)
+    try:
+        received, is_new = await upload_service.receive_part(
+            resources, caller, upload_id, part, turns=turns
+        )
+    except InvalidPart as error:
+        raise with_hint(error, hint_at_newlines(request)) from None
     return Response(received, status_code=201 if is_new else 200)
 
 

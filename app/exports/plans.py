@@ -58,7 +58,7 @@ def hash_of(plan: Plan, destination: str | None) -> bytes:
 def _read_fields(uri: str, schemas: SchemaSet) -> Sequence[Field]:
     try:
         document = read_document(uri, schemas.documents, strict=schemas.strict)
-        return columns(document, binary=False, untyped=JSON_TEXT)
+        return columns(document, untyped=JSON_TEXT)
     except (NoType, SchemaProblem):
         return ()
 

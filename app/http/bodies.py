@@ -54,6 +54,8 @@ class ClientGone(Problem):
 
 
 _SHOWN_CHARACTERS: Final = 40
+# Of curl -d and --data-binary, unless another is given.
+_CURLS_DEFAULT: Final = "application/x-www-form-urlencoded"
 _UTF8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
@@ -79,12 +81,19 @@ def whole_media_type_of(request: AnyRequest) -> str:
 def described_type(request: AnyRequest) -> str:
     """Describe the body's Content-Type, with a hint where a client sets it by default."""
     media_type = media_type_of(request)
-    if media_type == "application/x-www-form-urlencoded":
+    if media_type == _CURLS_DEFAULT:
         return (
             f"Content-Type is {media_type}, which is curl's default; curl -d also drops newlines, "
             "--data-binary keeps them"
         )
     return f"Content-Type is {media_type or 'missing'}"
+
+
+def hint_at_newlines(request: AnyRequest) -> str:
+    """Say, for an error about lines, how curl keeps their ends; empty if that is not the cause."""
+    if media_type_of(request) != _CURLS_DEFAULT:
+        return ""
+    return "curl -d drops newlines, --data-binary and -T keep them"
 
 
 def require_utf8(charset: str | None, *, what: str) -> None:

@@ -56,8 +56,9 @@ class IdempotencyKeyReused(Problem):
     def __init__(self) -> None:
         """Describe the difference."""
         super().__init__(
-            "an earlier request with this Idempotency-Key had another route, other options or "
-            "another body; repeat that request as it was, or choose a new key"
+            "an earlier request with this Idempotency-Key had another route, other options, "
+            "another media type or another body, or its resource was deleted and made anew; "
+            "repeat that request as it was, or choose a new key"
         )
 
 

@@ -25,10 +25,14 @@ _RETRY_SECONDS: Final = 2
 
 
 class Received(Struct, frozen=True, kw_only=True):
-    """The events of one request, as rows; `digest` is the SHA-256 of its body."""
+    """The events of one request, as rows; `digest` is the SHA-256 of its body.
+
+    `by_lines`: each line of the body is an event; otherwise the body is one.
+    """
 
     rows: Sequence[NewRow]
     digest: str
+    by_lines: bool
 
 
 async def receive_one(chunks: AsyncIterator[bytes]) -> Received:
@@ -46,7 +50,7 @@ async def receive_one(chunks: AsyncIterator[bytes]) -> Received:
     if not event:
         raise invalid("", "the body is empty")
     row = NewRow(events=1, body=event)
-    return Received(rows=[row], digest=hashlib.sha256(body).hexdigest())
+    return Received(rows=[row], digest=hashlib.sha256(body).hexdigest(), by_lines=False)
 
 
 async def receive_lines(chunks: AsyncIterator[bytes]) -> Received:
@@ -91,14 +95,15 @@ async def accept(
     RequestInProgress.
     """
     tenant = caller.tenant
-    request_key = key_for(key, received.digest, event_id)
     events = sum(each.events for each in received.rows)
     size_bytes = sum(len(each.body) for each in received.rows)
     caps = effective_caps(resources.settings, caller.caps)
     try:
         async with resources.pool.acquire() as conn, conn.transaction():
-            await require_new(conn, tenant, request_key)
             pipe = _require_taking(await inbox_store.share_addressed_pipe(conn, tenant, name), name)
+            # What another pipe of this name has stored went with it.
+            request_key = key_for(key, pipe.id, received.by_lines, received.digest, event_id)
+            await require_new(conn, tenant, request_key)
             use = await inbox_store.select_inbox_use(conn, tenant)
             _require_space(resources, use, events=events, size_bytes=size_bytes)
             await require_room(conn, tenant, caps, stored_bytes=size_bytes, raw_bytes=size_bytes)
@@ -144,7 +149,7 @@ class _Cutter:
         self._end_row()
         if not self._rows:
             raise invalid("", "the body has no event; each is a line of JSON")
-        return Received(rows=self._rows, digest=self._digest.hexdigest())
+        return Received(rows=self._rows, digest=self._digest.hexdigest(), by_lines=True)
 
     def _add(self, line: bytes) -> None:
         self._number += 1

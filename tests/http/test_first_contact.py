@@ -149,3 +149,19 @@ def test_newlines_that_curl_drops_do_not_matter(known: System) -> None:
 
     assert answer.status_code == 202
     assert known.finished(answer.headers["Location"])["result"] == json.loads(rows)
+
+
+def test_lines_that_curl_has_joined_are_refused_with_what_keeps_them(system: System) -> None:
+    dataset = f"/datasets/{NAME}"
+    assert system.client.put(dataset, json={}).is_success
+    upload = system.client.post(f"{dataset}/uploads", json={}).headers["Location"]
+    for address in (f"{dataset}/files/a.ndjson", f"{upload}/files/a.ndjson/parts/1"):
+        by_curl, by_another = (
+            system.client.put(address, content=b'{"a":1}{"a":2}', headers=headers)
+            for headers in (CURL, JSON)
+        )
+
+        assert (by_curl.status_code, by_another.status_code) == (422, 422)
+        hint = "; curl -d drops newlines, --data-binary and -T keep them"
+        assert by_curl.json()["detail"] == by_another.json()["detail"] + hint
+        assert by_curl.json()["errors"] == by_another.json()["errors"]

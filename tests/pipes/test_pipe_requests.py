@@ -14,7 +14,6 @@ from tests.pipes.http_pipes import (
     ORDER,
     event,
     fetch_value,
-    lines_of,
     locked,
     pause,
     pipe_when,
@@ -103,22 +102,6 @@ async def test_what_a_pipe_has_is_erased_before_its_row_is_held(
     finally:
         await conn.close()
         await other.close()
-
-
-def test_events_are_stored_once_for_each_key(system: System, dataset: str) -> None:
-    pipe = put_pipe(system, to=to_dataset(dataset))
-    headers = {**NDJSON, "Idempotency-Key": str(uuid4())}
-    first, again = (
-        system.client.post(f"/pipes/{pipe}/events", content=event(1), headers=headers)
-        for _ in range(2)
-    )
-    reused = system.client.post(f"/pipes/{pipe}/events", content=event(2), headers=headers)
-
-    assert (first.status_code, again.status_code, reused.status_code) == (202, 202, 422)
-    assert first.json() == again.json()
-    assert again.headers["Idempotency-Replayed"] == "true"
-    pipe_when(system, pipe, forwarded=1)
-    assert lines_of(system, dataset) == [event(1)]
 
 
 @pytest.mark.parametrize(

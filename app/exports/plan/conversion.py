@@ -86,8 +86,6 @@ def converted(v: str, of: Type) -> str:
             return v if of == JSON_TEXT else text(v)
         case Scalar(kind=Kind.VARCHAR | Kind.CHAR | Kind.UUID):
             return string(v)
-        case Scalar(kind=Kind.BINARY):
-            return f"from_base64({string(v)})"
         case Scalar(kind=Kind.TIMESTAMP | Kind.DATE):
             value = string(v)
         case Scalar():

@@ -6,7 +6,6 @@ in a form that SQL converts exactly: numbers and moments as texts, members in th
 
 import re
 import struct
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
@@ -66,8 +65,7 @@ def _nested(value: bytes, of: Type) -> object:
         case Scalar():
             if of.kind is Kind.STRING and not value.startswith(b'"'):
                 return value.decode()
-            found = _scalar(value, of)
-            return _blob(str(found)) if of.kind is Kind.BINARY else found
+            return _scalar(value, of)
         case ListOf():
             items = _parts(value, b"[", "an array", elements_of)
             return [_below(str(index), item, of.item) for index, item in enumerate(items)]
@@ -77,11 +75,6 @@ def _nested(value: bytes, of: Type) -> object:
         case StructOf():
             members = _parts(value, b"{", "an object", members_of)
             return {f.name: _member(members, f.name, f.type) for f in of.fields}
-
-
-def _blob(base64: str) -> str:
-    """Return what DuckDB casts to bytes, as JSON's text would be within a nested type."""
-    return "".join(f"\\x{byte:02X}" for byte in b64decode(base64))
 
 
 def _member(members: Mapping[str, bytes], name: str, of: Type) -> object:
@@ -185,13 +178,6 @@ def _short_string(value: bytes, of: Scalar) -> str:
     return text
 
 
-def _base64(value: bytes, _: Scalar) -> str:
-    try:
-        return b64encode(b64decode(_string(value), validate=True)).decode()
-    except ValueError:
-        raise Misfit("", "is not base64") from None
-
-
 def _date(value: bytes, _: Scalar) -> str:
     text = _string(value)
     try:
@@ -234,7 +220,6 @@ _SCALARS: Final[Mapping[Kind, Callable[[bytes, Scalar], bool | str]]] = {
     Kind.STRING: _any_string,
     Kind.VARCHAR: _short_string,
     Kind.CHAR: _short_string,
-    Kind.BINARY: _base64,
     Kind.DATE: _date,
     Kind.TIMESTAMP: _timestamp,
     Kind.UUID: _uuid,

@@ -43,9 +43,7 @@ def table(
         partition=partition,
         source=document.uri,
     )
-    # Writers of Parquet decode what JSON holds in base64; PostgreSQL takes bytes, too.
-    binary = options.format is TableFormat.PARQUET or options.dialect is Dialect.POSTGRESQL
-    fields = columns(document, binary=binary)
+    fields = columns(document)
     match options.dialect:
         case Dialect.ATHENA | Dialect.HIVE:
             sql = hive_table(fields, options)

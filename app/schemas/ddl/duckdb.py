@@ -12,7 +12,6 @@ _SCALARS: Final = {
     Kind.STRING: "VARCHAR",
     Kind.CHAR: "VARCHAR",
     Kind.VARCHAR: "VARCHAR",
-    Kind.BINARY: "BLOB",
     Kind.TIMESTAMP: "TIMESTAMPTZ",
 }
 _ENDINGS: Final[dict[TableFormat, tuple[tuple[str, ...], str]]] = {

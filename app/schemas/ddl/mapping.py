@@ -33,13 +33,10 @@ _UNWRITABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, halves of characters, and what ends lines and paragraphs."""
 
 
-def columns(
-    document: SchemaDocument, *, binary: bool, untyped: Type | None = None
-) -> tuple[Field, ...]:
+def columns(document: SchemaDocument, *, untyped: Type | None = None) -> tuple[Field, ...]:
     """Return the columns of a table of documents: one for each registered field.
 
-    ``binary``: what JSON holds in base64 is bytes in the files. ``untyped``: the type of columns
-    that have none.
+    ``untyped``: the type of columns that have none.
 
     Raises:
         NoType: the schema describes no object, or, without ``untyped``, a part of it has no type.
@@ -48,7 +45,7 @@ def columns(
     open_document = replace(document, strict=frozenset())
     try:
         form = NormalForm(Library(open_document), _budget())
-        mapper = _Mapper(form, binary=binary, untyped=untyped)
+        mapper = _Mapper(form, untyped=untyped)
         return mapper.columns()
     except (Undecidable, SchemaProblem) as problem:
         raise NoType(problem.pointer, problem.message) from problem
@@ -61,9 +58,8 @@ def _budget() -> Budget:
 
 
 class _Mapper:
-    def __init__(self, form: NormalForm, *, binary: bool, untyped: Type | None) -> None:
+    def __init__(self, form: NormalForm, *, untyped: Type | None) -> None:
         self._form = form
-        self._binary = binary
         self._untyped = untyped
         self._inside: list[Shape] = []
         self._left = MAX_TYPES
@@ -112,7 +108,7 @@ class _Mapper:
             case "number":
                 return number(clause)
             case "string":
-                return text(clause, binary=self._binary)
+                return text(clause)
             case "array":
                 return self._array(clause, pointer)
             case _:

@@ -15,7 +15,6 @@ _SCALARS: Final = {
     Kind.DOUBLE: "double precision",
     Kind.DECIMAL: "numeric",
     Kind.STRING: "text",
-    Kind.BINARY: "bytea",
     Kind.TIMESTAMP: "timestamptz",
 }
 _JSONB: Final = "kept as jsonb"

@@ -17,6 +17,7 @@ _UNBOUNDED: Final = "integers beyond 64 bits do not fit"
 _BEYOND: Final = "integers beyond 38 digits are rounded"
 _ROUNDED: Final = "numbers beyond 15 digits are rounded"
 _MIXED: Final = "dates and other texts, as they are in JSON"
+_BASE64: Final = "base64, as it is in JSON"
 _TEXTS: Final = frozenset({Kind.STRING, Kind.VARCHAR, Kind.CHAR, Kind.UUID})
 _ZONED: Final = "a moment in UTC; the offset is not kept"
 _FORMATS: Final = {
@@ -69,6 +70,9 @@ def _integer(low: float | None, high: float | None) -> Scalar:
     for kind, limit in INTEGERS:
         if low >= -limit and high < limit:
             return Scalar(kind)
+    # As a double, the greatest integer of 64 bits is the one after it.
+    if low >= -(2**63) and high == 2**63:
+        return Scalar(Kind.BIGINT, note=_UNBOUNDED)
     if max(abs(low), abs(high)) < 10**MAX_PRECISION:
         return Scalar(Kind.DECIMAL, (MAX_PRECISION, 0))
     return Scalar(Kind.DOUBLE, note=_BEYOND)
@@ -87,11 +91,11 @@ def _digits(value: float) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-def text(clause: Clause, *, binary: bool) -> Scalar:
-    """Return the type for the texts of a clause; ``binary``: files hold decoded base64."""
+def text(clause: Clause) -> Scalar:
+    """Return the type for the texts of a clause."""
+    # The keyword asserts nothing, so not every text can be decoded.
     if "base64" in clause.hints:
-        note = "base64 in JSON, bytes here" if binary else "base64"
-        return Scalar(Kind.BINARY if binary else Kind.STRING, note=note)
+        return Scalar(Kind.STRING, note=_BASE64)
     for name, found in _FORMATS.items():
         if name in clause.hints:
             return found

@@ -37,7 +37,6 @@ class Kind(StrEnum):
     STRING = "string"
     VARCHAR = "varchar"
     CHAR = "char"
-    BINARY = "binary"
     DATE = "date"
     TIMESTAMP = "timestamp"
     UUID = "uuid"

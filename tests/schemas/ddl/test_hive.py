@@ -26,7 +26,6 @@ _TYPES: Final[dict[str, Any]] = {
     "CHAR(3)": {"type": "string", "minLength": 3, "maxLength": 3},
     "VARCHAR(9)": {"type": "string", "maxLength": 9},
     "STRING": {"type": "string"},
-    "BINARY": {"type": "string", "contentEncoding": "base64"},
     "DATE": {"type": ["string", "null"], "format": "date"},
     "TIMESTAMP": {"anyOf": [{"type": "null"}, {"type": "string", "format": "date-time"}]},
     "ARRAY<ARRAY<DATE>>": {

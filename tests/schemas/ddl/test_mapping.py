@@ -53,6 +53,14 @@ def test_what_has_no_type_is_refused_with_its_place(
             "struct<`a`:string,`b`:boolean>",
         ),
         ({"type": "integer", "if": {"minimum": 9}, "then": {"multipleOf": 2}}, "bigint"),
+        # As a double, which is how a registered schema is read, 2**63 - 1 is 2**63.
+        (
+            {"type": "integer", "minimum": -(2**63), "maximum": 2**63},
+            "bigint COMMENT 'integers beyond 64 bits do not fit'",
+        ),
+        ({"type": "integer", "minimum": 0, "maximum": 2**64}, "decimal(38,0)"),
+        # The type of the column that an export writes.
+        ({"type": "string", "contentEncoding": "base64"}, "string COMMENT 'base64"),
     ],
 )
 def test_alternatives_become_one_type(schema: dict[str, Any], expected: str) -> None:
