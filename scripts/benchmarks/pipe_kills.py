@@ -57,8 +57,9 @@ def measure(
 
 
 async def _measure(events: Events, sink: str, victims: Sequence[str]) -> int:
-    # A short lease, so that ten kills fit into the run.
-    async with running_crivo(CRIVO_LEASE_SECONDS="2") as crivo:
+    # A short lease, so that ten kills fit into the run. The stream is read at the end.
+    settings = {"CRIVO_LEASE_SECONDS": "2", "CRIVO_MAX_PIPE_STREAM_BYTES": str(2**32)}
+    async with running_crivo(**settings) as crivo:
         _set_up(crivo, sink)
         began, before = time.perf_counter(), read_usage(crivo.roots)
         async with background(keep_running(crivo)):
