@@ -26,7 +26,7 @@ from tests.support.system import System, free_port
         (("run", "missing"), ExitCode.USAGE, "name a FILE"),
         (("run", "missing", "data.json", "--dataset", "d"), ExitCode.USAGE, "is one document"),
         (("run", "missing", "data.json", "--on-error", "skip"), ExitCode.USAGE, "--on-error"),
-        (("run", "a", "--dataset", "d", "--key", "secret"), ExitCode.USAGE, "is --api-key"),
+        (("run", "a", "--dataset", "d", "--key", "crv_1"), ExitCode.USAGE, "is --api-key"),
         (("run", "a", "--dataset", "d", "--mode", "append"), ExitCode.USAGE, "--output"),
         (("run", "missing", "--file", "data.json"), ExitCode.REFUSED, "`crivo scripts list`"),
         (("run", "missing", "--dataset", "d"), ExitCode.REFUSED, "`crivo scripts list`"),

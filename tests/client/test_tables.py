@@ -51,16 +51,16 @@ def test_columns_of_least_worth_are_left_out(width: int, shown: set[str]) -> Non
 def test_a_list_says_what_it_leaves_out(crivo: CrivoCommand, system: System) -> None:
     name = f"narrow-{uuid4().hex[:8]}"
     system.upload(name, b"function process(data) { return data }")
-    for _ in range(2):
+    for _ in range(21):
         system.submit(name, b"1")
 
-    shown = crivo.in_terminal(
-        "executions", "list", "--script", name, "--limit", "1", COLUMNS="60"
-    ).text
-    piped = crivo("executions", "list", "--script", name, "--limit", "1")
-    whole = crivo("executions", "list", "--script", name, "--limit", "2")
+    shown = crivo.in_terminal("executions", "list", "--script", name, COLUMNS="60").text
+    piped = crivo("executions", "list", "--script", name)
+    asked = crivo("executions", "list", "--script", name, "--limit", "1")
+    whole = crivo("executions", "list", "--script", name, "--limit", "0")
 
     assert "no room for status, created" in shown
-    assert "more than these 1; --limit 0 lists all" in shown
-    assert (len(piped.text.splitlines()), "more than these 1" in piped.err) == (1, True)
-    assert (len(whole.text.splitlines()), whole.err) == (2, "")
+    assert "more than these 20; --limit 0 lists all" in shown
+    assert (len(piped.text.splitlines()), "more than these 20" in piped.err) == (20, True)
+    assert (len(asked.text.splitlines()), asked.err) == (1, "")
+    assert (len(whole.text.splitlines()), whole.err) == (21, "")

@@ -205,7 +205,7 @@ async def test_a_catalogue_that_has_missed_exports_has_the_partitions_of_the_las
             assert {f"day={int(each[4:6])}{each[6:]}" for each in folders if "%" not in each} == (
                 partitions
             )
-        assert ("that no statement can drop safely: 1\n" in scripts[-1]) is (number > 0)
+        assert ("that no statement can name: 1\n" in scripts[-1]) is (number > 0)
 
 
 async def script_of(exports: RunningExports, export: UUID, dialect: str) -> str:
