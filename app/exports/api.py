@@ -228,7 +228,7 @@ async def show_export_table(
     written, and `ALTER TABLE … ADD IF NOT EXISTS`, each with up to 100 partitions; for DuckDB a
     view over the files. Of an export that continues others, `ALTER TABLE … DROP IF EXISTS` follows
     for the partitions that have no files any more, up to 25 in each. Comments say how many
-    partitions no statement can add or drop safely, such as those with a quote.
+    partitions no statement can name, such as those of null and with a quote.
     """
     query = read_query(request, reference.ExportTableQuery)
     chunks = await service.write_table(
